@@ -1,0 +1,67 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# voxceleb: systems trained on VoxCeleb1's development part and tested on its test part, list by list.
+
+title="VoxCeleb1"
+default_systems=vox1-xvector
+data_roots=(voxceleb1)
+
+run_stages() {
+  stage 0 "data: sets and trial lists, sessions held out" && {
+    "$SV_PYTHON" local/prepare_voxceleb1.py "${root[voxceleb1]}" "$data"
+    steps/hold_out.sh      --fraction 0.05 "$data/vox1_dev" "$data/vox1_train" "$data/vox1_valid"
+    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
+    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
+    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" --disjoint-from "$data/vox1_train" "$data/vox1_test"
+  }
+
+  stage 1 "features and VAD" && {
+    for set in vox1_train vox1_valid vox1_test; do
+      for name in "${features[@]}"; do
+        steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
+      done
+      for name in "${vads[@]}"; do
+        steps/compute_vad.sh --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
+      done
+    done
+  }
+
+  stage 2 "augmentation" && echo "none of these systems is trained on augmented speech"
+  stage 3 "classical front end" && echo "none of these systems is an i-vector system"
+
+  stage 4 "networks" && {
+    for run in "${runs[@]}"; do
+      steps/train.sh "${gpu_options[@]}" --workers 1 --train "$data/vox1_train" --valid "$data/vox1_valid" "$run"
+    done
+  }
+
+  stage 5 "embeddings" && {
+    for run in "${runs[@]}"; do
+      for set in vox1_train vox1_test; do
+        steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
+      done
+    done
+  }
+
+  stage 6 "back ends" && {
+    for run in "${runs[@]}"; do
+      steps/train_backends.sh --train vox1_train "$run"
+    done
+  }
+
+  stage 7 "scores" && {
+    for run in "${runs[@]}"; do
+      for trials in "$data"/vox1_test/trials_*; do
+        steps/score.sh --enrol vox1_test --test vox1_test "$run" "$trials"
+      done
+    done
+  }
+
+  stage 8 "score normalisation, fusion" && echo "none of these systems asks for it"
+
+  stage 9 "report" && {
+    trials=("$data"/vox1_test/trials_*)
+    steps/report.sh --title "voxceleb" --out "$exp/report" "${trials[@]/#/--trials=}" "${runs[@]}"
+  }
+
+  return 0
+}

@@ -1,0 +1,1 @@
+"""LDA, PLDA and what else stands between an embedding and a score."""

@@ -1,0 +1,84 @@
+"""One command a file: `python -m sv.cli.NAME --help`. A user's mistake is one line on stderr and exit code 1."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from sv.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """Arguments of a command: defaults are shown by --help, and an option is never guessed from its first letters."""
+
+    def __init__(self, module: str, description: str | None) -> None:
+        super().__init__(
+            prog=command_name(module),
+            description=description,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """One line and exit code 1, as every other mistake."""
+        print(f"{self.prog}: {message}; see --help", file=sys.stderr)
+        sys.exit(1)
+
+    def add_array_options(self) -> None:
+        """--nj for the user, --job for the jobs that the command starts of itself (None: it starts them)."""
+        self.add_argument("--nj", type=int, default=1, help="number of jobs")
+        self.add_argument("--job", type=int, help=argparse.SUPPRESS)
+
+
+def jobs_for(args: argparse.Namespace, utterances: int) -> int:
+    """How many jobs to start: --nj, and no more than there are utterances."""
+    if args.nj < 1:
+        raise UserError(f"--nj is a number of jobs from 1, not {args.nj}")
+    return min(args.nj, utterances)
+
+
+def command_name(module: str) -> str:
+    """`make_feats` of `…/make_feats.py`."""
+    return os.path.splitext(os.path.basename(module))[0]
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise _Terminated
+
+
+def run(main: Callable[[], None], module: str) -> NoReturn:
+    """Run a command's `main`; a UserError, a full disk or an interrupt is one line, anything else a traceback.
+
+    SIGTERM ends it as an interrupt does, so that half-written files go and the jobs of an array with it.
+    """
+    name = command_name(module)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        main()
+        sys.stdout.flush()
+    except UserError as error:
+        sys.exit(f"{name}: {error}")
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except _Terminated:
+        print(f"{name}: terminated", file=sys.stderr)
+        sys.exit(143)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        what = error.filename or "an output"
+        sys.exit(f"{name}: {what}: {error.strerror}; make room or choose another place, then run the stage again")
+    sys.exit(0)

@@ -1,0 +1,74 @@
+"""Embeddings of a data directory by a trained run: RUN/embeddings/SET/xvector.scp, one vector an utterance."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sv.cli import Parser, jobs_for, run
+from sv.data.datadir import DataDir, write_dropped
+from sv.data.parts import join_parts
+from sv.errors import DataError
+from sv.launch import run_array
+from sv.run import Run
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_array_options()
+    parser.add_argument("--ngpu", type=int, help="0 is the CPU, 1 a GPU (None: a GPU if there is one)")
+    parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
+    parser.add_argument("data", type=Path, help="data directory; the embeddings' folder has its name")
+    args = parser.parse_args()
+    this = Run.open(args.run)
+    folder = args.data / "feats" / this.system.features
+    feats = DataDir.read(folder)
+    out = this.embeddings(args.data.name)
+    if args.job is None:
+        make_all(args, this, feats, out)
+    else:
+        make_part(args, this, folder, feats.split(args.nj, args.job), out)
+
+
+def make_all(args: argparse.Namespace, this: Run, feats: DataDir, out: Path) -> None:
+    """Start the jobs and join what they leave."""
+    if not this.checkpoint().exists():
+        raise DataError(f"{this.checkpoint()} is missing; train the system first (stage 4)")
+    jobs = jobs_for(args, len(feats))
+    (out / "xvector.scp").unlink(missing_ok=True)
+    run_array("extract", sys.argv[1:], jobs, out / "log")
+    print(join_parts(feats, out / "arks" / "xvector", jobs, out, "xvector.scp"))
+
+
+def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir, out: Path) -> None:
+    """Extract one job's part into OUT/arks/xvector.JOB.{ark,scp}."""
+    import torch
+
+    from sv.data.ark import ArkWriter
+    from sv.features.files import FeatureReader
+    from sv.models.device import pick_device
+    from sv.models.extraction import embeddings
+    from sv.training.checkpoint import load_model
+
+    device = pick_device(args.ngpu)
+    if args.nj > 1:
+        torch.set_num_threads(1)  # the jobs are the parallelism
+    reader = FeatureReader.of_system(folder, this.system)
+    model = load_model(this).to(device)
+    dropped = {
+        utt: f"{reader.num_frames[utt]} voiced frames, the network needs {model.min_frames}"
+        for utt in feats.utterances
+        if reader.num_frames[utt] < model.min_frames
+    }
+    name = out.resolve() / "arks" / f"xvector.{args.job}"
+    with ArkWriter(name) as archive:
+        for utt, vector in embeddings(model, reader, feats.utt2spk.keys() - dropped.keys(), device):
+            archive.write(utt, vector)
+    write_dropped(f"{name}.dropped", dropped)
+    print(f"{len(feats) - len(dropped)} embeddings, {len(dropped)} dropped")
+
+
+if __name__ == "__main__":
+    run(main, __file__)

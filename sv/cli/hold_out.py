@@ -1,0 +1,25 @@
+"""Split a training set: a part of every speaker's sessions is held out to watch the training by."""
+
+from pathlib import Path
+
+from sv.cli import Parser, run
+from sv.data.datadir import DataDir
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_argument("--fraction", type=float, required=True, help="of each speaker's utterances")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("data", type=Path, help="data directory to split")
+    parser.add_argument("rest", type=Path, help="data directory to train on")
+    parser.add_argument("held_out", type=Path, help="data directory of what is held out")
+    args = parser.parse_args()
+    rest, held_out = DataDir.read(args.data).hold_out(args.fraction, args.seed)
+    rest.write(args.rest)
+    held_out.write(args.held_out)
+    print(f"{args.rest}: {len(rest)} utterances; {args.held_out}: {len(held_out)}, no session in both")
+
+
+if __name__ == "__main__":
+    run(main, __file__)

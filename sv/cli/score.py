@@ -1,0 +1,63 @@
+"""Score a trial list with every back end of a run: RUN/scores/TRIALS.BACKEND, lines 'enrol test score'."""
+
+from pathlib import Path
+
+from sv.backends.backend import load_backend
+from sv.cli import Parser, run
+from sv.data.datadir import write_dropped
+from sv.data.tables import read_table
+from sv.data.trials import Trials
+from sv.data.vectors import Vectors
+from sv.errors import DataError
+from sv.run import Run
+from sv.scoring.trials import score_trials, write_scores
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_argument("--enrol", required=True, metavar="SET", help="set whose embeddings the models are made of")
+    parser.add_argument("--test", required=True, metavar="SET", help="set whose embeddings are tested")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        help="'model utterance…' a line: a model is the mean of its utterances; without it each utterance is a model",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="leave out trials whose embeddings are missing (listed in dropped.txt beside the scores)",
+    )
+    parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
+    parser.add_argument("trials", type=Path, help="trial list: DATA/trials_NAME")
+    args = parser.parse_args()
+
+    this = Run.open(args.run)
+    trials = Trials.read(args.trials)
+    name = args.trials.name.removeprefix("trials_")
+    test = Vectors.read(this.embeddings(args.test) / "xvector.scp")
+    enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp")
+    if args.models:
+        enrol = enrol.means({model: utts.split() for model, utts in read_table(args.models).items()})
+    dropped = {}
+    if args.allow_missing:
+        trials, dropped = trials.with_ids(set(enrol.keys), set(test.keys))
+    try:
+        trials.require(set(enrol.keys), set(test.keys), "an embedding")
+    except DataError as error:
+        raise DataError(
+            f"{args.trials}: {error}; rerun stage 5, or drop them with --allow-missing (they go to dropped.txt)"
+        ) from None
+    for backend_name, settings in this.system.backends.items():
+        backend = load_backend(settings, this.backend(backend_name))
+        out = this.scores(name, backend_name)
+        write_scores(out, trials, score_trials(backend, enrol, test, trials))
+        write_dropped(this.path / "scores" / f"{name}.dropped.txt", dropped)
+        print(
+            f"{out}: {len(trials)} trials"
+            + (f", {len(dropped)} ids without an embedding: dropped.txt" if dropped else "")
+        )
+
+
+if __name__ == "__main__":
+    run(main, __file__)

@@ -1,0 +1,78 @@
+"""Train a system's network on a feature folder; leaves checkpoints, curves and a log in its run folder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from sv.cli import Parser, run
+from sv.data.datadir import DataDir, write_dropped
+from sv.data.tables import first_few
+from sv.errors import DataError
+from sv.run import Run
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_argument("--train", type=Path, required=True, help="data directory of the training set")
+    parser.add_argument("--valid", type=Path, required=True, help="other utterances of the same speakers, held out")
+    parser.add_argument("--ngpu", type=int, help="0 is the CPU, 1 a GPU (None: a GPU if there is one)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read batches ahead")
+    parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
+    args = parser.parse_args()
+    train_run(Run.open(args.run), args.train, args.valid, args.ngpu, args.workers)
+
+
+def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, workers: int) -> None:
+    """Train from the last checkpoint, if there is one, to the last epoch."""
+    import torch
+
+    from sv.features.files import FeatureReader
+    from sv.models.build import build_head, build_model
+    from sv.models.device import pick_device
+    from sv.training.checkpoint import TrainingState
+    from sv.training.loop import Precision, train
+    from sv.training.optimiser import build_optimiser
+    from sv.training.progress import log_to
+    from sv.training.sampler import BalancedChunks, held_out_batches
+
+    settings = this.system.training
+    device = pick_device(ngpu)
+    log_to(this.path / "log" / "train.log")
+
+    train_feats, valid_feats = (d / "feats" / this.system.features for d in (train_dir, valid_dir))
+    reader, valid_reader = (FeatureReader.of_system(folder, this.system) for folder in (train_feats, valid_feats))
+    train_utt2spk, valid_utt2spk = (DataDir.read(folder).utt2spk for folder in (train_feats, valid_feats))
+    if strangers := set(valid_utt2spk.values()) - set(train_utt2spk.values()):
+        raise DataError(f"{valid_dir}: {len(strangers)} speakers are not in {train_dir}: {first_few(strangers)}")
+
+    shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
+    sampler = BalancedChunks(
+        *(reader.num_frames, train_utt2spk, (shortest, longest)),
+        *(settings.batch_size, settings.chunks_per_speaker, this.seed),
+    )
+    reasons = {utt: f"{n} voiced frames, the shortest chunk has {shortest}" for utt, n in sampler.too_short.items()}
+    write_dropped(this.path / "dropped.txt", reasons)
+    held_out = held_out_batches(valid_reader.num_frames, valid_utt2spk, sampler.speakers, shortest, settings.batch_size)
+
+    torch.manual_seed(this.seed)
+    model = build_model(this.system, reader.dim).to(device)
+    head = build_head(this.system, model.output_dim, len(sampler.speakers)).to(device)
+    precision = Precision.of(settings.precision, device)
+    optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
+    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim)
+    last = this.path / "checkpoints" / "last.pt"
+    if last.exists():
+        state.load(last)
+    logging.getLogger("train").info(
+        f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
+        f" ({len(reasons)} too short: dropped.txt), {len(sampler)} steps an epoch,"
+        f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
+        + (f", resumed after epoch {state.epoch}" if state.epoch else "")
+    )
+    train(state, settings, sampler, reader, held_out, valid_reader, this.path, precision, workers, this.name)
+
+
+if __name__ == "__main__":
+    run(main, __file__)

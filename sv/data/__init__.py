@@ -1,0 +1,1 @@
+"""Data directories, trials, audio in, archives, validation."""

@@ -1,0 +1,48 @@
+"""Write beside the target and rename when whole: a reader sees the old file or the new, never half a one."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+
+def replace_durably(file: IO[Any], partial: Path, final: Path) -> None:
+    """Close `file`, which wrote `partial`, with its bytes on disk, and rename it to `final`."""
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+    os.replace(partial, final)
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+    """Open `path` for writing; it takes its name only when the block ends without an exception.
+
+    Text is UTF-8 with `\\n` line ends. Missing parent directories are made. On an exception the temporary
+    file is removed and a file already at `path` stays as it was. A process killed by force leaves at most a
+    hidden `.<name>.<random>.partial`. The new file's mode follows the umask, as with `open`.
+
+    >>> with atomic_write("data/train/utt2spk") as f:
+    ...     f.write("utt1 spk1\\n")
+
+    Args:
+        path: the file to make or replace.
+        mode: "w" for text, "wb" for bytes.
+    """
+    if mode not in ("w", "wb"):
+        raise ValueError(f"atomic_write takes mode 'w' or 'wb', not {mode!r}")
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.parent / f".{final.name}.{secrets.token_hex(4)}.partial"
+    text = {"encoding": "utf-8", "newline": "\n"} if mode == "w" else {}
+    file = open(partial, mode.replace("w", "x"), **text)  # noqa: SIM115 - closed below, on either path
+    try:
+        yield file
+        replace_durably(file, partial, final)
+    except BaseException:
+        with suppress(OSError):  # a full disk fails again on close; the first error is the one to show
+            file.close()
+        partial.unlink(missing_ok=True)
+        raise

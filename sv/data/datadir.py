@@ -1,0 +1,270 @@
+"""Kaldi data directories: what a set of utterances is on disk, and the operations that make one from another."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sv.data.audio import read_audio
+from sv.data.tables import first_few, read_table, write_lines, write_table
+from sv.errors import AudioError, DataError
+
+# What the tables beside utt2spk and wav.scp are keyed by.
+UTTERANCE_TABLES = ("utt2dur", "utt2lang", "utt2sess", "feats.scp", "vad.scp", "utt2num_frames")
+SPEAKER_TABLES = ("spk2gender",)
+RECORDING_TABLES = ("reco2dur",)
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording, in seconds."""
+
+    recording: str
+    start_s: float
+    end_s: float
+
+
+@dataclass
+class DataDir:
+    """A Kaldi data directory: utterances, their speakers and where their audio or features are.
+
+    >>> d = DataDir.read("tests/data/tiny")
+    >>> len(d), d.num_speakers
+    (6, 2)
+    >>> d.subset(speakers=["spk1"]).utterances
+    ['spk1-a', 'spk1-b', 'spk1-c']
+
+    Fields: `utt2spk`; `wav`, recording to path or pipe (empty where there are only features); `segments`, or None
+    where every recording is an utterance; `tables`, the other files by name, each keyed by utterance, speaker or
+    recording (see the constants of this module).
+
+    Raises DataError naming the file, the line and the key for anything malformed. What is well-formed and still
+    wrong, `sv.data.validate` finds; `fix` drops what cannot be kept and returns it with the reasons.
+    """
+
+    utt2spk: dict[str, str]
+    wav: dict[str, str] = field(default_factory=dict)
+    segments: dict[str, Segment] | None = None
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    path: Path | None = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> DataDir:
+        """Read a directory. `spk2utt` is derived from `utt2spk`, not read."""
+        path = Path(path)
+        if not path.is_dir():
+            raise DataError(f"{path} is not a data directory (no such folder)")
+        utt2spk = read_table(path / "utt2spk")
+        wav = read_table(path / "wav.scp") if (path / "wav.scp").exists() else {}
+        segments = _read_segments(path / "segments") if (path / "segments").exists() else None
+        names = UTTERANCE_TABLES + SPEAKER_TABLES + RECORDING_TABLES
+        tables = {name: read_table(path / name) for name in names if (path / name).exists()}
+        return cls(utt2spk, wav, segments, tables, path)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write every file of the directory, each whole or not at all; `utt2spk`, the mark of a set, last."""
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        if self.wav:
+            write_table(path / "wav.scp", self.wav)
+        if self.segments is not None:
+            write_table(path / "segments", {u: f"{s[0]} {s[1]:.10g} {s[2]:.10g}" for u, s in self.segments.items()})
+        for name, table in self.tables.items():
+            write_table(path / name, table)
+        write_table(path / "spk2utt", {spk: " ".join(utts) for spk, utts in self.spk2utt.items()})
+        write_table(path / "utt2spk", self.utt2spk)
+
+    def __len__(self) -> int:
+        return len(self.utt2spk)
+
+    @property
+    def utterances(self) -> list[str]:
+        """Utterance ids in C order."""
+        return sorted(self.utt2spk)
+
+    @property
+    def spk2utt(self) -> dict[str, list[str]]:
+        """Speakers and their utterances, both in C order."""
+        spk2utt: dict[str, list[str]] = {}
+        for utt in sorted(self.utt2spk):
+            spk2utt.setdefault(self.utt2spk[utt], []).append(utt)
+        return dict(sorted(spk2utt.items()))
+
+    @property
+    def num_speakers(self) -> int:
+        """How many speakers there are."""
+        return len(set(self.utt2spk.values()))
+
+    def read_audio(self, utt: str, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
+        """Samples of an utterance, float32 (N,) in the int16 range, and their rate in Hz.
+
+        Raises AudioError naming the utterance and its source for what `sv.data.audio.read_audio` refuses.
+        """
+        segment = self.segments[utt] if self.segments is not None else None
+        recording = segment.recording if segment else utt
+        if recording not in self.wav:
+            raise AudioError(f"{self._name}: {utt}: recording {recording} is not in wav.scp")
+        start_s, end_s = (segment.start_s, segment.end_s) if segment else (0.0, None)
+        try:
+            return read_audio(self.wav[recording], start_s=start_s, end_s=end_s, allow_pipes=allow_pipes)
+        except AudioError as error:
+            raise AudioError(f"{utt}: {error}") from None
+
+    def subset(self, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None) -> DataDir:
+        """The directory of some utterances, or of some speakers' utterances.
+
+        Raises DataError naming ids that are not here, or if nothing would be left.
+        """
+        keep = set(self.utt2spk) if utterances is None else set(utterances)
+        if unknown := keep - self.utt2spk.keys():
+            raise DataError(f"{self._name}: {len(unknown)} utterances are not here: {first_few(unknown)}")
+        if speakers is not None:
+            speakers = set(speakers)
+            if unknown := speakers - set(self.utt2spk.values()):
+                raise DataError(f"{self._name}: {len(unknown)} speakers are not here: {first_few(unknown)}")
+            keep = {utt for utt in keep if self.utt2spk[utt] in speakers}
+        if not keep:
+            raise DataError(f"{self._name}: the subset would be empty")
+        return self._restricted(keep)
+
+    def _restricted(self, keep: set[str]) -> DataDir:
+        utt2spk = {u: s for u, s in self.utt2spk.items() if u in keep}
+        segments = None if self.segments is None else {u: s for u, s in self.segments.items() if u in keep}
+        recordings = keep if segments is None else {s.recording for s in segments.values()}
+        speakers = set(utt2spk.values())
+        kept_keys = {
+            **dict.fromkeys(UTTERANCE_TABLES, keep),
+            **dict.fromkeys(SPEAKER_TABLES, speakers),
+            **dict.fromkeys(RECORDING_TABLES, recordings),
+        }
+        tables = {name: {k: v for k, v in table.items() if k in kept_keys[name]} for name, table in self.tables.items()}
+        return DataDir(utt2spk, {r: w for r, w in self.wav.items() if r in recordings}, segments, tables)
+
+    def split(self, jobs: int, job: int) -> DataDir:
+        """Part `job` of `jobs` (from 1) for a job array: consecutive utterances, parts equal to within one.
+
+        Raises DataError if there are fewer utterances than jobs, so that no part is empty.
+        """
+        if not 1 <= job <= jobs:
+            raise DataError(f"job {job} is not one of 1..{jobs}")
+        if jobs > len(self):
+            raise DataError(f"{self._name}: {len(self)} utterances cannot be split into {jobs} jobs; lower --nj")
+        utts = self.utterances
+        return self._restricted(set(utts[len(utts) * (job - 1) // jobs : len(utts) * job // jobs]))
+
+    def hold_out(self, fraction: float, seed: int) -> tuple[DataDir, DataDir]:
+        """Split off about `fraction` of the utterances, by whole sessions: (rest, held out).
+
+        A session (`utt2sess`; without it each utterance is one) is never on both sides, and every speaker keeps at
+        least one in the rest. Sessions are drawn from all speakers alike; the draw is a function of the seed and
+        the sessions' names. Raises DataError if every speaker has a single session.
+        """
+        if not 0 < fraction < 1:
+            raise DataError(f"the held-out fraction must lie in (0, 1), not {fraction}")
+        utt2sess = self.tables.get("utt2sess", {})
+        sessions: dict[tuple[str, str], list[str]] = {}
+        for utt, speaker in self.utt2spk.items():
+            sessions.setdefault((speaker, utt2sess.get(utt, utt)), []).append(utt)
+        left = Counter(speaker for speaker, _ in sessions)
+        held: set[str] = set()
+        names = sorted(sessions)
+        for index in np.random.default_rng(seed).permutation(len(names)):
+            speaker, _ = names[index]
+            if len(held) >= fraction * len(self):
+                break
+            if left[speaker] > 1:
+                left[speaker] -= 1
+                held.update(sessions[names[index]])
+        if not held:
+            raise DataError(f"{self._name}: nothing can be held out: every speaker has a single session")
+        return self._restricted(set(self.utt2spk) - held), self._restricted(held)
+
+    def fix(self, keep: Callable[[str], str | None] | None = None) -> tuple[DataDir, dict[str, str]]:
+        """Drop utterances that lack a recording or that `keep` objects to: (rest, {utterance: reason}).
+
+        `keep(utterance)` returns None to keep it or the reason why not. Tables that do not cover every kept
+        utterance are an error that `validate` reports; they are not thinned out here.
+        """
+        dropped: dict[str, str] = {}
+        for utt in self.utt2spk:
+            segment = self.segments.get(utt) if self.segments is not None else Segment(utt, 0, 0)
+            if segment is None:
+                dropped[utt] = "not in segments"
+            elif self.wav and segment.recording not in self.wav:
+                dropped[utt] = f"recording {segment.recording} is not in wav.scp"
+            elif keep and (reason := keep(utt)):
+                dropped[utt] = reason
+        rest = set(self.utt2spk) - dropped.keys()
+        if not rest:
+            raise DataError(
+                f"{self._name}: no utterance is left; the first was dropped as: "
+                + next(iter(dropped.values()), "there was none")
+            )
+        return self._restricted(rest), dropped
+
+    @property
+    def _name(self) -> str:
+        return str(self.path or "data directory")
+
+
+def combine(parts: Iterable[DataDir]) -> DataDir:
+    """One directory of several with no utterance in common.
+
+    A table that only some parts have is left out; `segments` are added to parts that lack them only if no part
+    needs that (then it is an error). Raises DataError naming an id that two parts hold with different content.
+    """
+    parts = list(parts)
+    if not parts:
+        raise DataError("there is nothing to combine")
+    if len({part.segments is None for part in parts}) > 1:
+        raise DataError("some parts have segments and some have not; they cannot be combined")
+    names = set.intersection(*(set(part.tables) for part in parts))
+    whole = DataDir({}, {}, None if parts[0].segments is None else {}, {name: {} for name in names})
+    for part in parts:
+        if again := whole.utt2spk.keys() & part.utt2spk.keys():
+            raise DataError(f"{part._name}: {len(again)} utterances are in an earlier part too: {first_few(again)}")
+        whole.utt2spk.update(part.utt2spk)
+        _merge(whole.wav, part.wav, part._name, "wav.scp")
+        if whole.segments is not None and part.segments is not None:
+            whole.segments.update(part.segments)
+        for name in names:
+            _merge(whole.tables[name], part.tables[name], part._name, name)
+    return whole
+
+
+def _merge(into: dict[str, str], more: dict[str, str], where: str, name: str) -> None:
+    for key, value in more.items():
+        if into.setdefault(key, value) != value:
+            raise DataError(f"{where}/{name}: {key} is {value!r} here and {into[key]!r} in an earlier part")
+
+
+def _read_segments(path: Path) -> dict[str, Segment]:
+    segments = {}
+    for utt, value in read_table(path).items():
+        parts = value.split()
+        try:
+            segment = Segment(parts[0], float(parts[1]), float(parts[2]))
+        except (IndexError, ValueError):
+            raise DataError(f"{path}: {utt}: {value!r} is not 'recording start end' in seconds") from None
+        if not 0 <= segment.start_s < segment.end_s:
+            raise DataError(f"{path}: {utt}: {segment.start_s:g}..{segment.end_s:g} s is not a stretch of time")
+        segments[utt] = segment
+    return segments
+
+
+def write_dropped(path: str | os.PathLike[str], dropped: dict[str, str]) -> None:
+    """Write `dropped.txt`: `utterance reason` a line; removes an old file if nothing was dropped."""
+    if dropped:
+        write_table(path, dropped)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def write_utterance_list(path: str | os.PathLike[str], utterances: Iterable[str]) -> None:
+    """Write one utterance id a line, sorted."""
+    write_lines(path, sorted(utterances))

@@ -1,0 +1,97 @@
+"""Trial lists: `enrol test target|nontarget` a line, and unlabelled `enrol test`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.tables import write_lines
+from sv.errors import DataError
+
+
+@dataclass
+class Trials:
+    """A list of trials: model (enrolment) ids, test ids and whether each is a target.
+
+    >>> t = Trials(["spk1-a", "spk1-a"], ["spk1-b", "spk2-a"], np.array([True, False]))
+    >>> len(t), t.num_targets
+    (2, 1)
+
+    `is_target` is None where the list has no labels. A trial may come twice, as in published lists, and counts
+    twice; with two labels it is an error.
+    """
+
+    enrol: list[str]
+    test: list[str]
+    is_target: np.ndarray | None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Trials:
+        """Read a list; DataError names the file and line of anything malformed."""
+        path = Path(path)
+        enrol, test, labels = [], [], []
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        for number, line in enumerate(lines, 1):
+            parts = line.split()
+            if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("target", "nontarget")):
+                raise DataError(f"{path}:{number}: {line!r} is not 'enrol test target|nontarget'")
+            enrol.append(parts[0])
+            test.append(parts[1])
+            labels.extend(parts[2:])
+        if not enrol:
+            raise DataError(f"{path} holds no trials")
+        if labels and len(labels) != len(enrol):
+            raise DataError(f"{path}: {len(labels)} of {len(enrol)} lines are labelled; all or none must be")
+        label_of: dict[tuple[str, str], str] = {}
+        for pair, label in zip(zip(enrol, test, strict=True), labels, strict=False):
+            if label_of.setdefault(pair, label) != label:
+                raise DataError(f"{path}: trial {' '.join(pair)} is a target in one line and a non-target in another")
+        return cls(enrol, test, np.array([label == "target" for label in labels]) if labels else None)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the list in its own order."""
+        if self.is_target is None:
+            write_lines(path, map(" ".join, zip(self.enrol, self.test, strict=True)))
+        else:
+            labels = np.where(self.is_target, "target", "nontarget").tolist()
+            write_lines(path, map(" ".join, zip(self.enrol, self.test, labels, strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.enrol)
+
+    @property
+    def num_targets(self) -> int:
+        """How many trials are targets (0 where unlabelled)."""
+        return 0 if self.is_target is None else int(self.is_target.sum())
+
+    def with_ids(self, enrol_ids: set[str], test_ids: set[str]) -> tuple[Trials, dict[str, str]]:
+        """The trials whose ids are among those given, and the ids that were not, with the reason."""
+        dropped = dict.fromkeys(sorted(set(self.enrol) - enrol_ids), "model without an embedding")
+        dropped |= dict.fromkeys(sorted(set(self.test) - test_ids), "test utterance without an embedding")
+        rows = [
+            row
+            for row, (enrol, test) in enumerate(zip(self.enrol, self.test, strict=True))
+            if enrol in enrol_ids and test in test_ids
+        ]
+        if not rows:
+            raise DataError("no trial is left: none of the list's ids has an embedding")
+        labels = None if self.is_target is None else self.is_target[rows]
+        return Trials([self.enrol[r] for r in rows], [self.test[r] for r in rows], labels), dropped
+
+    def require(self, enrol_ids: set[str], test_ids: set[str], what: str) -> None:
+        """Raise DataError if a trial names an id that is not among those given; `what` says what they are."""
+        for side, ids, known in (("model", self.enrol, enrol_ids), ("test utterance", self.test, test_ids)):
+            if missing := set(ids) - known:
+                count = sum(i in missing for i in ids)
+                raise DataError(f"{count} of {len(self)} trials name a {side} without {what} (first: {min(missing)})")
+
+
+def trial_files(data_dir: str | os.PathLike[str]) -> dict[str, Path]:
+    """The labelled trial lists of a data directory: `trials_NAME` files, by name."""
+    return {p.name.removeprefix("trials_"): p for p in sorted(Path(data_dir).glob("trials_*"))}

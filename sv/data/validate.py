@@ -1,0 +1,111 @@
+"""What can be wrong with a data directory: found, counted and named, nothing changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sv.data.audio import audio_info
+from sv.data.datadir import RECORDING_TABLES, SPEAKER_TABLES, UTTERANCE_TABLES, DataDir
+from sv.data.tables import read_table
+from sv.data.trials import Trials, trial_files
+from sv.errors import AudioError, DataError
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong: the file, the key it is about ('' for the file as a whole), and what."""
+
+    file: str
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key + ': ' if self.key else ''}{self.what}"
+
+
+def validate(
+    path: str | os.PathLike[str],
+    audio: bool = False,
+    rate: int | None = None,
+    disjoint_from: Iterable[str | os.PathLike[str]] = (),
+    allow_pipes: bool = False,
+) -> Iterator[Problem]:
+    """Every problem of a data directory, one after the other.
+
+    Looks at the order of keys, at references between files, at speaker prefixes, at trials, and, with `audio`,
+    at every recording's header (present, readable, not empty, of the rate). Malformed files raise DataError, as
+    they do for every reader.
+
+    Args:
+        audio: open the recordings. Pipes are left alone, unless `allow_pipes`.
+        rate: the sampling rate in Hz that all must have.
+        disjoint_from: data directories, as the training set, with which this one may share no speaker.
+    """
+    data = DataDir.read(path)
+    if not len(data):
+        yield Problem("utt2spk", "", "holds no utterances")
+    yield from _order(Path(path))
+    yield from _references(data)
+    for name, file in trial_files(path).items():
+        trials = Trials.read(file)
+        models = read_table(Path(path, "models")).keys() if Path(path, "models").exists() else data.utt2spk.keys()
+        for side, ids, known in (("model", trials.enrol, models), ("test", trials.test, data.utt2spk.keys())):
+            for unknown in sorted(set(ids) - set(known)):
+                yield Problem(f"trials_{name}", unknown, f"is a {side} id of a trial and unknown here")
+    for other in disjoint_from:
+        for speaker in sorted(set(data.utt2spk.values()) & set(DataDir.read(other).utt2spk.values())):
+            yield Problem("utt2spk", speaker, f"is a speaker of {other} too; training and test must not share speakers")
+    if audio:
+        yield from _audio(data, rate, allow_pipes)
+
+
+def _order(path: Path) -> Iterator[Problem]:
+    names = ("utt2spk", "wav.scp", "segments", *UTTERANCE_TABLES, *SPEAKER_TABLES, *RECORDING_TABLES)
+    for name in names:
+        if not (path / name).exists():
+            continue
+        before = ""
+        for key in read_table(path / name):
+            if key < before:
+                yield Problem(name, key, f"comes after {before}: not sorted; sort it with LC_ALL=C sort")
+                break
+            before = key
+
+
+def _references(data: DataDir) -> Iterator[Problem]:
+    for utt, speaker in data.utt2spk.items():
+        if not utt.startswith(speaker):
+            yield Problem("utt2spk", utt, f"does not start with its speaker's id {speaker}, so that sort orders differ")
+    if data.segments is not None:
+        yield from _missing("segments", data.utt2spk, data.segments, "has no segment")
+        yield from _missing("utt2spk", data.segments, data.utt2spk, "has a segment and no speaker")
+    recordings = data.utt2spk if data.segments is None else {s.recording: u for u, s in data.segments.items()}
+    if data.wav:
+        yield from _missing("wav.scp", recordings, data.wav, "has no recording")
+        if data.segments is None:
+            yield from _missing("utt2spk", data.wav, data.utt2spk, "has a recording and no speaker")
+    for name, table in data.tables.items():
+        if name in UTTERANCE_TABLES:
+            yield from _missing(name, data.utt2spk, table, "is missing")
+        if name in SPEAKER_TABLES:
+            yield from _missing(name, set(data.utt2spk.values()), table, "is missing")
+
+
+def _missing(file: str, wanted: Iterable[str], there: Iterable[str], what: str) -> Iterator[Problem]:
+    for key in sorted(set(wanted) - set(there)):
+        yield Problem(file, key, what)
+
+
+def _audio(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Problem]:
+    for recording, source in sorted(data.wav.items()):
+        if source.endswith("|") and not allow_pipes:
+            continue
+        try:
+            info = audio_info(source, allow_pipes=allow_pipes)
+        except (AudioError, DataError) as error:
+            yield Problem("wav.scp", recording, str(error))
+            continue
+        if rate and info.rate != rate:
+            yield Problem("wav.scp", recording, f"is sampled at {info.rate} Hz, not {rate} ({source})")

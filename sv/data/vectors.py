@@ -1,0 +1,62 @@
+"""Embeddings of a set, joined by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.ark import MatrixReader
+from sv.data.tables import first_few, read_table
+from sv.errors import DataError
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors by key: `keys` in C order, `x_ND` float64 (N, D), and how many vectors each is the mean of.
+
+    >>> xvectors = Vectors.read("exp/mini/xvector-small/seed1/embeddings/vox1_test/xvector.scp")
+    >>> models = xvectors.means({"model1": ["utt1", "utt2"]})
+    >>> models.num_utts_N
+    array([2])
+    """
+
+    keys: list[str]
+    x_ND: np.ndarray
+    num_utts_N: np.ndarray
+
+    @classmethod
+    def read(cls, scp: str | Path) -> Vectors:
+        """Read a scp of vectors. DataError if it is missing, empty, or its vectors differ in size."""
+        if not Path(scp).exists():
+            raise DataError(f"{scp} is missing; extract embeddings first (stage 5)")
+        table = read_table(scp)
+        if not table:
+            raise DataError(f"{scp} holds no vectors")
+        reader = MatrixReader(check_finite=True)
+        keys = sorted(table)
+        vectors = [reader.read_vector(table[key]) for key in keys]
+        for key, vector in zip(keys, vectors, strict=True):
+            if len(vector) != len(vectors[0]):
+                raise DataError(f"{scp}: {key} has {len(vector)} dimensions, {keys[0]} has {len(vectors[0])}")
+        return cls(keys, np.stack(vectors).astype(np.float64), np.ones(len(keys), int))
+
+    def index(self) -> dict[str, int]:
+        """Key to row."""
+        return {key: row for row, key in enumerate(self.keys)}
+
+    def means(self, models: Mapping[str, Sequence[str]]) -> Vectors:
+        """Enrolment: one vector a model, the mean of its utterances', as Kaldi's ivector-mean.
+
+        Raises DataError naming a model's utterance that has no vector.
+        """
+        row = self.index()
+        if missing := {utt for utts in models.values() for utt in utts if utt not in row}:
+            raise DataError(
+                f"{len(missing)} enrolment utterances have no embedding: {first_few(missing)}; rerun stage 5"
+            )
+        keys = sorted(models)
+        means_MD = np.stack([self.x_ND[[row[utt] for utt in models[key]]].mean(0) for key in keys])
+        return Vectors(keys, means_MD, np.array([len(models[key]) for key in keys]))

@@ -1,0 +1,1 @@
+"""Features, voice activity, normalisation and deltas, as Kaldi computes them."""

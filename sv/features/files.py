@@ -1,0 +1,114 @@
+"""Feature folders as networks read them: voiced frames, normalised, whole or a chunk, straight from the arks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.ark import MatrixReader
+from sv.data.tables import first_few, read_table
+from sv.errors import DataError
+from sv.features.cmvn import sliding_cmvn
+from sv.features.kaldi import read_feature_config
+from sv.system import System
+
+
+def vad_file(name: str) -> str:
+    """Kaldi's vad.scp is the energy VAD; any other carries its name."""
+    return "vad.scp" if name == "energy" else f"vad_{name}.scp"
+
+
+def num_voiced_file(name: str) -> str:
+    """Where the number of voiced frames of each utterance stands."""
+    return "utt2num_voiced" if name == "energy" else f"utt2num_voiced_{name}"
+
+
+class FeatureReader:
+    """The voiced, normalised frames of the utterances of a feature folder.
+
+    >>> reader = FeatureReader("data/mini/vox1_train/feats/mfcc23_8k", vad="energy", cmn_window=300)
+    >>> reader.whole("id00001-abc-00001").shape == (reader.num_frames["id00001-abc-00001"], 23)
+    True
+    >>> reader.chunk("id00001-abc-00001", start=100, length=200).shape
+    (200, 23)
+
+    As in Kaldi's recipes, sliding CMN comes first, over all frames, and the VAD then selects; a chunk equals the
+    same rows of the whole, and reads from disk only the rows that it and its CMN windows need.
+
+    Args:
+        folder: holds feats.scp, utt2num_frames and the VAD's files.
+        vad: name of the VAD that selects frames; None keeps all.
+        cmn_window: frames of the sliding mean; None for no normalisation.
+        norm_vars: divide by the sliding deviation as well.
+
+    `num_frames` says how many (voiced) frames each utterance has, `frames_per_s` their rate. Safe to hand to
+    worker processes. Raises DataError if a table is missing or does not cover every utterance.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        vad: str | None = None,
+        cmn_window: int | None = None,
+        norm_vars: bool = False,
+    ) -> None:
+        folder = Path(folder)
+        if not (folder / "feats.scp").exists():
+            raise DataError(f"{folder}: no features here (feats.scp is missing); run stage 1")
+        self._feats = read_table(folder / "feats.scp")
+        self._vad = read_table(folder / vad_file(vad)) if vad else None
+        counts = read_table(folder / (num_voiced_file(vad) if vad else "utt2num_frames"))
+        for table in (counts, self._vad or counts):
+            if missing := self._feats.keys() - table.keys():
+                raise DataError(
+                    f"{folder}: {len(missing)} utterances of feats.scp lack a VAD or a count: {first_few(missing)};"
+                    " run stage 1"
+                )
+        config = read_feature_config(folder / "feats.conf", name=folder.name)
+        self.frames_per_s = 1000 / config.frame_shift
+        self.num_frames = {utt: int(counts[utt]) for utt in self._feats}
+        self._window, self._norm_vars = cmn_window, norm_vars
+        self._reader = MatrixReader(check_finite=True)
+
+    @classmethod
+    def of_system(cls, folder: str | os.PathLike[str], system: System) -> FeatureReader:
+        """The frames that a system sees."""
+        cmn = system.cmn
+        return cls(folder, system.vad, cmn.window if cmn else None, bool(cmn and cmn.norm_vars))
+
+    @property
+    def dim(self) -> int:
+        """Numbers a frame."""
+        return self._reader.shape(next(iter(self._feats.values())))[1]
+
+    def whole(self, utt: str) -> np.ndarray:
+        """All voiced frames, float32 (T, D)."""
+        return self.chunk(utt, 0, self.num_frames[utt])
+
+    def chunk(self, utt: str, start: int, length: int) -> np.ndarray:
+        """Voiced frames start .. start + length, float32 (length, D)."""
+        value = self._feats[utt]
+        total = self._reader.num_rows(value)
+        if self._vad is None:
+            rows = np.arange(start, start + length)
+        else:
+            voiced = np.flatnonzero(self._reader.read_vector(self._vad[utt]))
+            rows = voiced[start : start + length]
+        if len(rows) != length or not length or rows[-1] >= total:
+            raise DataError(
+                f"{utt}: frames {start}..{start + length} are not there ({total} frames, {self.num_frames[utt]}"
+                " voiced); features, VAD and counts disagree: rerun stage 1"
+            )
+        margin = self._window or 0
+        low, high = max(0, rows[0] - margin), min(total, rows[-1] + 1 + margin)
+        try:
+            features_TD = self._reader.read_rows(value, int(low), int(high))
+        except DataError as error:
+            raise DataError(f"{utt}: {error}") from None
+        if self._window:
+            span = (int(rows[0] - low), int(rows[-1] + 1 - low))
+            features_TD = sliding_cmvn(features_TD, self._window, norm_vars=self._norm_vars, span=span)
+            low = rows[0]
+        return features_TD[rows - low]

@@ -1,0 +1,91 @@
+"""Voice activity: which frames of a feature matrix are speech."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import webrtcvad
+
+from sv.errors import ConfigError, DataError
+from sv.features.config import read_flags
+
+WEBRTC_RATES = (8000, 16000, 32000, 48000)
+
+
+@dataclass(frozen=True)
+class EnergyVad:
+    """Kaldi's compute-vad: a frame is voiced if enough of its neighbours have enough log-energy.
+
+    The options are Kaldi's, `vad_proportion_threshold` of the 2 × `vad_frames_context` + 1 frames around (fewer
+    at the ends) must exceed `vad_energy_threshold` + `vad_energy_mean_scale` × the recording's mean.
+    """
+
+    vad_energy_threshold: float = 5.0
+    vad_energy_mean_scale: float = 0.5
+    vad_proportion_threshold: float = 0.6
+    vad_frames_context: int = 0
+
+    def __post_init__(self) -> None:
+        if self.vad_frames_context < 0 or not 0 < self.vad_proportion_threshold < 1:
+            raise ConfigError("--vad-frames-context must be >= 0 and --vad-proportion-threshold in (0, 1)")
+
+    def voiced(self, log_energy_T: np.ndarray) -> np.ndarray:
+        """Decisions (T,), bool, from log-energies (T,): column 0 of MFCCs with --use-energy."""
+        log_energy_T = np.asarray(log_energy_T, np.float32)
+        num_frames, context = len(log_energy_T), self.vad_frames_context
+        threshold = np.float32(self.vad_energy_threshold)
+        if self.vad_energy_mean_scale:
+            total = log_energy_T.sum(dtype=np.float64)
+            threshold += np.float32(self.vad_energy_mean_scale) * np.float32(total / num_frames)
+        above = np.concatenate([[0], np.cumsum(log_energy_T > threshold)])
+        frame = np.arange(num_frames)
+        first, last = np.maximum(frame - context, 0), np.minimum(frame + context + 1, num_frames)
+        return above[last] - above[first] >= (last - first) * np.float32(self.vad_proportion_threshold)
+
+
+@dataclass(frozen=True)
+class WebRtcVad:
+    """WebRTC's Gaussian-mixture VAD on the waveform, its decisions mapped to feature frames.
+
+    The detector judges consecutive blocks of `block_ms`; a feature frame takes the decision of the block that
+    holds its centre, and frames past the last whole block take that block's. `mode` 0 lets most through, 3 least.
+    """
+
+    mode: int = 2
+    block_ms: int = 10
+
+    def __post_init__(self) -> None:
+        if self.mode not in (0, 1, 2, 3) or self.block_ms not in (10, 20, 30):
+            raise ConfigError("--mode is 0, 1, 2 or 3 and --block-ms 10, 20 or 30")
+
+    def voiced(self, wave_N: np.ndarray, rate: int, centre_T: np.ndarray) -> np.ndarray:
+        """Decisions (T,), bool.
+
+        Args:
+            wave_N: samples in the int16 range.
+            rate: Hz; one of 8000, 16000, 32000, 48000.
+            centre_T: sample index of each feature frame's centre.
+        Raises:
+            DataError: another rate, or fewer samples than one block.
+        """
+        if rate not in WEBRTC_RATES:
+            raise DataError(f"the WebRTC VAD takes {', '.join(map(str, WEBRTC_RATES))} Hz, not {rate}")
+        block = rate * self.block_ms // 1000
+        if len(wave_N) < block:
+            raise DataError(f"{len(wave_N)} samples are fewer than one block of the WebRTC VAD ({block})")
+        pcm = np.clip(np.rint(wave_N), -32768, 32767).astype("<i2").tobytes()
+        detector = webrtcvad.Vad(self.mode)  # it adapts to what it heard, so each recording has its own
+        size = 2 * block
+        decisions = [detector.is_speech(pcm[at : at + size], rate) for at in range(0, len(pcm) - size + 1, size)]
+        return np.array(decisions)[np.clip(centre_T // block, 0, len(decisions) - 1)]
+
+
+def read_vad_config(path: str | os.PathLike[str]) -> EnergyVad | WebRtcVad:
+    """Read `conf/vad/NAME.conf`; a name that starts with energy or webrtc says which of the two it is."""
+    for kind, into in (("energy", EnergyVad), ("webrtc", WebRtcVad)):
+        if Path(path).name.startswith(kind):
+            return read_flags(path, into)
+    raise ConfigError(f"{path}: a VAD configuration's file name starts with energy or webrtc, and so says what it is")

@@ -1,0 +1,1 @@
+"""Embedding networks: trunks, poolings, heads. Shape suffixes: B batch, T frames, F features, C channels."""

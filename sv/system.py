@@ -1,0 +1,187 @@
+"""A system: one YAML of `conf/systems/`, validated strictly, with overrides from the command line.
+
+This module imports no torch, so that a mistake is told at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sv.errors import ConfigError
+from sv.yaml_errors import first_problem
+from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Published(_Strict):
+    """What a paper reports for this system; shown beside our figures, never as ours."""
+
+    source: str
+    backends: tuple[str, ...]  # those of this system that the figures are for
+    eer: dict[str, float]  # trial list -> EER in %
+
+
+class SlidingCmn(_Strict):
+    """Sliding-window cepstral mean normalisation; `window` in frames."""
+
+    window: PositiveInt = 300
+    norm_vars: bool = False
+
+
+class XVector(_Strict):
+    """The x-vector TDNN's widths: five frame-level layers, then two segment-level ones."""
+
+    trunk: Literal["xvector"]
+    frame_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (
+        512,
+        512,
+        512,
+        512,
+        1500,
+    )
+    embedding_dim: PositiveInt = 512
+    segment_channels: PositiveInt = 512
+
+
+class Softmax(_Strict):
+    """Linear layer and cross entropy over the training speakers."""
+
+    name: Literal["softmax"]
+
+
+class Adam(_Strict):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"]
+    lr: PositiveFloat
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Sgd(_Strict):
+    """SGD with momentum."""
+
+    name: Literal["sgd"]
+    lr: PositiveFloat
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Training(_Strict):
+    """How a network is trained. An epoch draws `chunks_per_speaker` chunks from every speaker."""
+
+    chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
+    batch_size: PositiveInt
+    epochs: PositiveInt
+    chunks_per_speaker: PositiveInt
+    optimiser: Adam | Sgd = Field(discriminator="name")
+    final_lr_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1  # the rate falls exponentially to this part of lr
+    clip_norm: PositiveFloat | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+    @model_validator(mode="after")
+    def _chunks_in_order(self) -> Training:
+        if self.chunk_s[0] > self.chunk_s[1]:
+            raise ValueError(
+                f"training.chunk_s: the shortest ({self.chunk_s[0]:g}) is longer than the longest ({self.chunk_s[1]:g})"
+            )
+        return self
+
+
+class CosineBackend(_Strict):
+    """Cosine of embeddings, after subtracting the training mean if `centre`."""
+
+    name: Literal["cosine"]
+    centre: bool = True
+
+
+class PldaBackend(_Strict):
+    """Mean subtraction, LDA, length normalisation, two-covariance PLDA."""
+
+    name: Literal["plda"]
+    lda_dim: PositiveInt
+    iterations: PositiveInt = 10
+
+
+class System(_Strict):
+    """A system of `conf/systems/`, whole."""
+
+    published: Published | None = None
+    features: str
+    vad: Literal["energy", "webrtc"] | None
+    cmn: SlidingCmn | None
+    model: XVector
+    loss: Softmax
+    training: Training
+    backends: dict[str, Annotated[CosineBackend | PldaBackend, Field(discriminator="name")]]
+
+    @model_validator(mode="after")
+    def _some_backend(self) -> System:
+        if not self.backends:
+            raise ValueError("backends: at least one is needed")
+        return self
+
+
+def find_systems(conf: str | os.PathLike[str]) -> dict[str, Path]:
+    """Every system by name: `conf/systems/<paper>/<name>.yaml`. A name used twice is a ConfigError."""
+    found: dict[str, Path] = {}
+    for path in sorted(Path(conf, "systems").glob("*/*.yaml")):
+        if path.stem in found:
+            raise ConfigError(f"system {path.stem} is defined twice: {found[path.stem]} and {path}")
+        found[path.stem] = path
+    return found
+
+
+def load_system(
+    path: str | os.PathLike[str], overlays: Iterable[str | os.PathLike[str]] = (), sets: Iterable[str] = ()
+) -> System:
+    """Read a system's YAML, lay overlays (YAML of the same form) over it, then `path.to.key=value` settings.
+
+    Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
+    or setting that brought it in.
+    """
+    sources, trees = [str(path)], [read_yaml(path)]
+    for overlay in overlays:
+        sources.append(str(overlay))
+        trees.append(laid_over(trees[-1], read_yaml(overlay)))
+    for setting in sets:
+        sources.append(f"--set {setting}")
+        trees.append(with_setting(trees[-1], setting))
+    found = _check(trees[-1])
+    if isinstance(found, System):
+        return found
+    first = next(source for source, tree in zip(sources, trees, strict=True) if _check(tree) == found)
+    raise ConfigError(f"{first}: {found}")
+
+
+def validate_system(tree: Tree, source: str | os.PathLike[str]) -> System:
+    """The system that a YAML tree describes; ConfigError names `source` and the key."""
+    found = _check(tree)
+    if isinstance(found, System):
+        return found
+    raise ConfigError(f"{source}: {found}")
+
+
+def _check(tree: Tree) -> System | str:
+    """The system, or what is wrong."""
+    try:
+        return System.model_validate(_tuples(tree))
+    except ValidationError as error:
+        return first_problem(error, System)
+
+
+def _tuples(value: Any) -> Any:
+    # YAML knows lists only; the fields that are tuples take no other type.
+    if isinstance(value, dict):
+        return {key: _tuples(v) for key, v in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

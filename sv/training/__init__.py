@@ -1,0 +1,1 @@
+"""Samplers, loader, loop and checkpoints."""

@@ -1,0 +1,47 @@
+"""Batches from arks, in the training process or in workers: the same batches whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from sv.features.files import FeatureReader
+from sv.training.sampler import BalancedChunks, Batch
+
+
+class ChunkLoader(torch.utils.data.Dataset):
+    """Batch (epoch, index) of a sampler as tensors: features (B, T, F), speakers (B,)."""
+
+    def __init__(self, sampler: BalancedChunks, reader: FeatureReader) -> None:
+        self.sampler, self.reader = sampler, reader
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return load_batch(self.sampler.batch(*key), self.reader)
+
+
+def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (B, T, F) and speakers (B,) of a batch's chunks."""
+    x_BTF = np.stack([reader.chunk(chunk.utterance, chunk.start, batch.length) for chunk in batch.chunks])
+    return torch.from_numpy(x_BTF), torch.tensor([chunk.speaker for chunk in batch.chunks])
+
+
+def batches(
+    sampler: BalancedChunks, reader: FeatureReader, first_epoch: int, epochs: int, workers: int = 0
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """All batches of epochs first_epoch .. epochs, in order, without a pause between epochs."""
+    keys = [(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))]
+    loader = torch.utils.data.DataLoader(
+        ChunkLoader(sampler, reader),
+        batch_size=None,
+        sampler=keys,  # type: ignore[arg-type]
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_one_thread if workers else None,
+    )
+    return iter(loader)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,111 @@
+"""What a training says while it runs: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+log = logging.getLogger("train")
+
+LOG_EVERY_S = 10.0
+
+
+def log_to(path: Path) -> None:
+    """Let the training's lines go to a file, appended, and to the terminal, above the bar."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(path)
+    file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.handlers = [file, _AboveBar()]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+class _AboveBar(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record))
+
+
+@dataclass
+class Means:
+    """Mean loss and accuracy of some chunks, and how many a second."""
+
+    loss: float
+    top1: float
+    rate: float
+
+
+class Totals:
+    """Sums kept on the device, so that adding to them does not wait for it."""
+
+    def __init__(self) -> None:
+        self._loss: torch.Tensor | float = 0.0
+        self._correct: torch.Tensor | int = 0
+        self._count, self._started = 0, time.monotonic()
+
+    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int) -> None:
+        """Add a batch: its mean loss, its number of correct chunks and its size."""
+        self._loss = self._loss + loss.detach() * count
+        self._correct = self._correct + correct
+        self._count += count
+
+    def means(self) -> Means:
+        """Means since the start."""
+        rate = self._count / max(time.monotonic() - self._started, 1e-9)
+        return Means(float(self._loss) / self._count, float(self._correct) / self._count, rate)
+
+
+class Progress:
+    """One epoch's progress.
+
+    A log line reads: train Q4  epoch 3/30  step 120/500  loss 4.71  top-1 31 %  352 chunks/s  eta 0:41:10
+    """
+
+    def __init__(self, name: str, epoch: int, epochs: int, steps: int) -> None:
+        self._name, self._epoch, self._epochs, self._steps = name, epoch, epochs, steps
+        self._step = 0
+        self._whole, self._window = Totals(), Totals()
+        self._started = self._shown = time.monotonic()
+        self._bar = tqdm(
+            total=steps,
+            desc=f"{name} epoch {epoch + 1}/{epochs}",
+            unit="step",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int) -> None:
+        """Count a step."""
+        self._step += 1
+        self._whole.add(loss, correct, count)
+        self._window.add(loss, correct, count)
+        self._bar.update()
+
+    def due(self) -> bool:
+        """Whether to show something: every ten seconds, and at an epoch's last step."""
+        return self._step == self._steps or time.monotonic() - self._shown >= LOG_EVERY_S
+
+    def show(self) -> Means:
+        """Log a line (not at the last step, when the epoch's own line follows); the means since the last one."""
+        window, self._window, self._shown = self._window.means(), Totals(), time.monotonic()
+        per_step = (time.monotonic() - self._started) / self._step
+        left = (self._epochs - self._epoch) * self._steps - self._step
+        hours, seconds = divmod(round(left * per_step), 3600)
+        self._bar.set_postfix_str(f"loss {window.loss:.3f}, top-1 {100 * window.top1:.0f} %")
+        if self._step < self._steps:
+            log.info(
+                f"train {self._name}  epoch {self._epoch + 1}/{self._epochs}  step {self._step}/{self._steps}"
+                f"  loss {window.loss:.3f}  top-1 {100 * window.top1:.0f} %  {window.rate:.0f} chunks/s"
+                f"  eta {hours}:{seconds // 60:02d}:{seconds % 60:02d}"
+            )
+        return window
+
+    def close(self) -> Means:
+        """End of the epoch: its means."""
+        self._bar.close()
+        return self._whole.means()

@@ -1,0 +1,122 @@
+"""Which chunks an epoch trains on: every random choice is a function of (seed, epoch, batch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sv.errors import DataError
+
+
+class Chunk(NamedTuple):
+    """A stretch of an utterance's (voiced) frames and the index of its speaker."""
+
+    utterance: str
+    start: int
+    speaker: int
+
+
+@dataclass
+class Batch:
+    """Chunks of one length, in frames."""
+
+    length: int
+    chunks: list[Chunk]
+
+
+class BalancedChunks:
+    """The same number of chunks from every speaker, in batches of one length each.
+
+    >>> sampler = BalancedChunks(num_frames, utt2spk, (200, 400), batch_size=64, chunks_per_speaker=8, seed=1)
+    >>> sampler.batch(epoch=3, index=0).length
+    287
+
+    An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is drawn between the shortest
+    and the longest chunk, but is no longer than what each of its speakers can fill with some utterance; of the
+    utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances shorter than the
+    shortest chunk are not used: `too_short` names them. Batches are equal to within one
+    chunk, and no larger than asked.
+
+    Raises DataError if a speaker has no utterance left.
+    """
+
+    def __init__(
+        self,
+        num_frames: Mapping[str, int],
+        utt2spk: Mapping[str, str],
+        chunk_frames: tuple[int, int],
+        batch_size: int,
+        chunks_per_speaker: int,
+        seed: int,
+    ) -> None:
+        self.chunk_frames, self.batch_size, self.seed = chunk_frames, batch_size, seed
+        self.chunks_per_speaker = chunks_per_speaker
+        self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0]}
+        self.speakers = sorted(set(utt2spk.values()))
+        by_speaker: dict[str, list[str]] = {speaker: [] for speaker in self.speakers}
+        for utt in sorted(num_frames.keys() - self.too_short.keys()):
+            by_speaker[utt2spk[utt]].append(utt)
+        if empty := [speaker for speaker, utts in by_speaker.items() if not utts]:
+            raise DataError(
+                f"{len(empty)} of {len(self.speakers)} speakers have no utterance of {chunk_frames[0]} (voiced) frames"
+                f" (first: {empty[0]}); lower training.chunk_s or drop them"
+            )
+        # Per speaker, utterances by length, so that those long enough for a chunk are the tail of the list.
+        self._utts: list[list[str]] = []
+        self._lengths: list[np.ndarray] = []
+        for speaker in self.speakers:
+            utts = sorted(by_speaker[speaker], key=lambda utt: (num_frames[utt], utt))
+            self._utts.append(utts)
+            self._lengths.append(np.array([num_frames[utt] for utt in utts]))
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self.speakers) * self.chunks_per_speaker // self.batch_size)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch `index` of an epoch."""
+        order = self._epoch_order(epoch)
+        speakers = order[len(order) * index // len(self) : len(order) * (index + 1) // len(self)]
+        rng = np.random.default_rng([self.seed, 1, epoch, index])
+        shortest, longest = self.chunk_frames
+        fillable = min(int(self._lengths[speaker][-1]) for speaker in speakers)
+        length = int(rng.integers(shortest, min(longest, fillable) + 1))
+        chunks = []
+        for speaker in speakers:
+            lengths = self._lengths[speaker]
+            first = int(np.searchsorted(lengths, length))
+            which = int(rng.integers(first, len(lengths)))
+            start = int(rng.integers(0, lengths[which] - length + 1))
+            chunks.append(Chunk(self._utts[speaker][which], start, int(speaker)))
+        return Batch(length, chunks)
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self._order is None or self._order[0] != epoch:
+            speakers = np.repeat(np.arange(len(self.speakers)), self.chunks_per_speaker)
+            self._order = epoch, np.random.default_rng([self.seed, 0, epoch]).permutation(speakers)
+        return self._order[1]
+
+
+def held_out_batches(
+    num_frames: Mapping[str, int], utt2spk: Mapping[str, str], speakers: list[str], length: int, batch_size: int
+) -> list[Batch]:
+    """The middle `length` frames of each utterance that has them, in batches: always the same.
+
+    Args:
+        speakers: the training speakers, in the order of their indices.
+    Raises:
+        DataError: no utterance is long enough.
+    """
+    index = {speaker: i for i, speaker in enumerate(speakers)}
+    chunks = [
+        Chunk(utt, (num_frames[utt] - length) // 2, index[utt2spk[utt]])
+        for utt in sorted(num_frames)
+        if num_frames[utt] >= length
+    ]
+    if not chunks:
+        raise DataError(f"no held-out utterance has {length} (voiced) frames; lower training.chunk_s")
+    return [Batch(length, chunks[i : i + batch_size]) for i in range(0, len(chunks), batch_size)]

@@ -1,0 +1,120 @@
+"""What is wrong with a YAML tree, in one line: pydantic's finding in the words of the YAML's author."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+# Of pydantic's types of error, what a YAML calls the thing that was expected.
+_EXPECTED = {
+    "model_type": "a block of keys",
+    "model_attributes_type": "a block of keys",
+    "dict_type": "a block of keys",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean …?' with the known name that is nearest, or what there is; the end of an error message."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else f"; there is {', '.join(known) or 'none'}"
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line for the first problem; an unknown key comes before the missing one that it was meant to be.
+
+    Args:
+        error: what `model` found in a tree whose lists had become tuples.
+        model: of the whole tree.
+    """
+    problem = min(error.errors(), key=lambda p: p["type"] not in ("extra_forbidden", "invalid_key"))
+    blocks, path = _follow(model, problem["loc"])
+    where, kind, given = ".".join(path), problem["type"], _shown(problem["input"])
+    if kind in ("extra_forbidden", "invalid_key"):
+        return f"unknown key {where}{nearest(path[-1], blocks[-1].model_fields if blocks else ())}"
+    if kind == "missing":
+        if isinstance(problem["loc"][-1], int):  # an item of a list of fixed length
+            return f"{'.'.join(path[:-1])}: too few values (is {given})"
+        return f"{where} is missing"
+    if kind == "union_tag_not_found":
+        return f"{where}.name is missing"
+    if kind in ("literal_error", "union_tag_invalid"):
+        return _not_one_of(problem, where)
+    if kind == "value_error":  # our own validators name the key themselves
+        return problem["msg"].removeprefix("Value error, ")
+    if kind == "too_long":
+        return f"{where}: too many values, {problem['ctx']['max_length']} is right (is {given})"
+    if kind in _EXPECTED:
+        return f"{where}: expected {_EXPECTED[kind]} (is {given})"
+    return f"{where}: {problem['msg'].removeprefix('Input ')} (is {given})"
+
+
+def _not_one_of(problem: ErrorDetails, where: str) -> str:
+    context = problem["ctx"]
+    if problem["type"] == "literal_error":
+        return f"{where}: {_shown(problem['input'])} is not one of {context['expected']}"
+    return f"{where}.name: {context['tag']!r} is not one of {context['expected_tags']}"
+
+
+def _shown(value: Any) -> str:
+    """A value as the YAML's author wrote it, more or less."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
+
+
+def _follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:
+    """The models that a pydantic location leads through, and its path in the YAML.
+
+    pydantic puts the tag of a union's member into the location; the YAML has no such key.
+    """
+    kind: Any = model
+    models: list[type[BaseModel]] = []
+    path: list[str] = []
+    for part in loc:
+        options = _options(kind)
+        if (tagged := _tagged(options, part)) is not None and len(options) > 1:
+            kind = tagged
+            continue
+        if part == "[key]":  # of a key that is no text
+            continue
+        path.append(str(part))
+        here = options[0] if len(options) == 1 else None
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            models.append(here)
+            kind = here.model_fields.get(str(part))
+        else:  # a dict's value or a list's item
+            kind = get_args(here)[-1] if get_args(here) else None
+    return models, path
+
+
+def _options(kind: Any) -> list[Any]:
+    """The types that a field, an annotation or a union stands for, None left out."""
+    if isinstance(kind, FieldInfo):
+        kind = kind.annotation
+    if hasattr(kind, "__metadata__"):  # Annotated
+        kind = kind.__origin__
+    if get_origin(kind) in (dict, tuple, Literal) or not get_args(kind):
+        return [kind]
+    return [option for option in get_args(kind) if option is not type(None)]
+
+
+def _tagged(options: list[Any], tag: int | str) -> type[BaseModel] | None:
+    for option in options:
+        field = getattr(option, "model_fields", {}).get("name")
+        if field is not None and tag in get_args(field.annotation):
+            return option
+    return None

@@ -1,0 +1,164 @@
+"""System YAMLs: strict validation and its messages, overlays, settings; every YAML of conf/."""
+
+from pathlib import Path
+
+import pytest
+
+from sv.errors import ConfigError
+from sv.system import System, find_systems, load_system, validate_system
+from sv.yaml_errors import nearest
+from sv.yaml_tree import laid_over, read_yaml, with_setting
+
+CONF = Path(__file__).parents[2] / "conf"
+SYSTEMS = find_systems(CONF)
+BUDGETS = sorted((CONF / "budgets").glob("*.yaml"))
+SMALL = SYSTEMS["xvector-small"]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_validates(name):
+    assert isinstance(load_system(SYSTEMS[name]), System)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_says_what_it_is_and_names_features_that_there_are(name):
+    """Its first line is the comment that --list shows."""
+    assert SYSTEMS[name].read_text().startswith("# ")
+    assert (CONF / "features" / f"{load_system(SYSTEMS[name]).features}.conf").exists()
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if load_system(SYSTEMS[name]).model.trunk == "xvector"])
+def test_every_budget_applies_to_every_xvector_system(name, budget):
+    system = load_system(SYSTEMS[name], [budget])
+    assert system.training.epochs == read_yaml(budget)["training"]["epochs"]
+    assert system.features == load_system(SYSTEMS[name]).features
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        # unknown keys, at the top, below, in a dict of blocks, in a member of a union
+        ("trainig.epochs=3", "unknown key trainig; did you mean training?"),
+        ("training.epoch=3", "unknown key training.epoch; did you mean epochs?"),
+        ("cmn.windw=300", "unknown key cmn.windw; did you mean window?"),
+        ("backends.plda.lda_dims=3", "unknown key backends.plda.lda_dims; did you mean lda_dim?"),
+        ("training.optimiser.zzz=1", "unknown key training.optimiser.zzz; there is name, lr, weight_decay"),
+        # missing
+        ("training={}", "training.chunk_s is missing"),
+        ("backends.other.lda_dim=3", "backends.other.name is missing"),
+        ("backends={}", "backends: at least one is needed"),
+        # ill-typed
+        ("training.epochs=many", "training.epochs: expected a whole number (is 'many')"),
+        ("training.epochs=2.5", "training.epochs: expected a whole number (is 2.5)"),
+        ("training.epochs=true", "training.epochs: expected a whole number (is true)"),
+        ("training.optimiser.lr=.inf", "training.optimiser.lr: expected a finite number (is inf)"),
+        ("cmn.norm_vars=1", "cmn.norm_vars: expected true or false (is 1)"),
+        ("features=3", "features: expected a text (is 3)"),
+        ("training=3", "training: expected a block of keys (is 3)"),
+        ("training.chunk_s=3", "training.chunk_s: expected a list (is 3)"),
+        ("training.chunk_s=[3]", "training.chunk_s: too few values (is [3])"),
+        ("training.chunk_s=[3, 4, 5]", "training.chunk_s: too many values, 2 is right (is [3, 4, 5])"),
+        # ill-valued
+        ("training.epochs=0", "training.epochs: should be greater than 0 (is 0)"),
+        ("training.chunk_s=[3, 2]", "training.chunk_s: the shortest (3) is longer than the longest (2)"),
+        ("model.frame_channels=[1, 2, 3, 4, 0]", "model.frame_channels.4: should be greater than 0 (is 0)"),
+        ("vad=none", "vad: 'none' is not one of 'energy' or 'webrtc'"),
+        ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda'"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_naming_the_key(setting, problem):
+    with pytest.raises(ConfigError) as caught:
+        load_system(SMALL, sets=[setting])
+    assert str(caught.value) == f"--set {setting}: {problem}"
+
+
+def test_a_setting_changes_its_value_and_no_other():
+    before, after = load_system(SMALL), load_system(SMALL, sets=["training.optimiser.lr=5e-4", "cmn=null"])
+    assert after.training.optimiser.lr == 5e-4
+    assert after.cmn is None
+    assert after.model_dump() == before.model_dump() | {
+        "cmn": None,
+        "training": before.training.model_dump() | {"optimiser": before.training.optimiser.model_dump() | {"lr": 5e-4}},
+    }
+
+
+def test_a_setting_makes_the_block_that_is_null():
+    assert load_system(SMALL, sets=["cmn=null", "cmn.window=200"]).cmn.window == 200
+
+
+@pytest.mark.parametrize("setting", ["training.epochs", "=3", "a..b=3", "features.x=1", "training.epochs=[1"])
+def test_a_malformed_setting_is_refused(setting):
+    with pytest.raises(ConfigError, match=r"^--set ") as caught:
+        load_system(SMALL, sets=[setting])
+    assert setting in str(caught.value)
+
+
+def test_settings_go_over_overlays_and_overlays_over_the_file(tmp_path):
+    overlay = tmp_path / "o.yaml"
+    overlay.write_text("training: {epochs: 3, batch_size: 7}\n")
+    training = load_system(SMALL, [overlay], ["training.epochs=2"]).training
+    assert (training.epochs, training.batch_size) == (2, 7)
+    assert training.chunk_s == load_system(SMALL).training.chunk_s
+
+
+def test_a_mistake_is_blamed_on_the_file_that_brings_it(tmp_path):
+    wrong, right = tmp_path / "wrong.yaml", tmp_path / "right.yaml"
+    wrong.write_text("training: {epochs: many}\n")
+    right.write_text("training: {epochs: 4}\n")
+    with pytest.raises(ConfigError, match=r"wrong\.yaml: training\.epochs"):
+        load_system(SMALL, [right, wrong], ["training.batch_size=8"])
+    broken = tmp_path / "system.yaml"
+    broken.write_text(SMALL.read_text().replace("vad:", "vda:"))
+    with pytest.raises(ConfigError, match=r"system\.yaml: unknown key vda; did you mean vad\?"):
+        load_system(broken, [right])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\nb: {c: 1, c: 2}\n", r"x\.yaml:2: key c comes twice"),
+        ("a: [1\nb: 2\n", r"x\.yaml:\d: expected"),
+        ("- a\n", r"x\.yaml: expected keys and values"),
+        ("", r"x\.yaml: expected keys and values"),
+        ("a: !!python/object/apply:os.getcwd []\n", r"x\.yaml:1: could not determine a constructor"),
+    ],
+)
+def test_what_is_not_keys_and_values_is_refused_with_its_line(tmp_path, text, problem):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=problem) as caught:
+        read_yaml(tmp_path / "x.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_read_as_people_write_them(tmp_path):
+    """YAML 1.1, which PyYAML follows, takes 1e-3 for a text."""
+    (tmp_path / "x.yaml").write_text("a: [1e-3, 2.0e-3, -1E+2, .5e1, 3, 1e3x]\n")
+    assert read_yaml(tmp_path / "x.yaml")["a"] == [0.001, 0.002, -100.0, 5.0, 3, "1e3x"]
+
+
+def test_trees_are_not_changed_in_place():
+    tree = {"a": {"b": 1}}
+    assert laid_over(tree, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
+    assert with_setting(tree, "a.b=3") == {"a": {"b": 3}}
+    assert tree == {"a": {"b": 1}}
+
+
+def test_what_is_written_reads_back_the_same():
+    for path in SYSTEMS.values():
+        system = load_system(path)
+        assert validate_system(system.model_dump(mode="json"), "again") == system
+
+
+def test_a_name_that_two_papers_use_is_an_error(tmp_path):
+    for paper in ("a", "b"):
+        (tmp_path / "systems" / paper).mkdir(parents=True)
+        (tmp_path / "systems" / paper / "same.yaml").touch()
+    with pytest.raises(ConfigError, match=r"system same is defined twice: .*a/same.yaml and .*b/same.yaml"):
+        find_systems(tmp_path)
+
+
+def test_nearest_falls_back_to_what_there_is():
+    assert nearest("xvectr", ["xvector", "ecapa"]) == "; did you mean xvector?"
+    assert nearest("zzz", ["xvector", "ecapa"]) == "; there is xvector, ecapa"
+    assert nearest("zzz", []) == "; there is none"
