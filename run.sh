@@ -24,7 +24,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --work DIR             where data/ and exp/ go (default: here)
   --compress             keep features in Kaldi's compressed form: a quarter of the space
   --allow-pipes          run the commands ("… |") that a wav.scp names
-  --drop-bad-audio       go on without recordings that cannot be read (they go to dropped.txt)
+  --drop-bad-audio       go on without recordings that cannot be read, and without their trials
+                         (they go to dropped.txt)
   --list                 print recipes, systems and stages, and stop
   --help                 print this, and stop
 
@@ -39,7 +40,7 @@ die() { echo "run.sh: $*" >&2; exit 1; }
 
 recipe=mini first=0 last=9 systems='' seed=1 nj=$(nproc) work='' budget=''
 declare -A root=()
-configure_options=() feature_options=() audio_options=() check_options=() gpu_options=()
+configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
 list=false
 
 while (($#)); do
@@ -77,7 +78,8 @@ while (($#)); do
     --work) work=$(cd "$from" && realpath -m -- "$value") ;;
     --compress) feature_options+=(--compress) ;;
     --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) ;;
-    --drop-bad-audio) feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) ;;
+    --drop-bad-audio)
+      feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-missing) ;;
     --list) list=true ;;
     --help | -h) help; exit 0 ;;
     *) die "unknown option $option; see ./run.sh --help" ;;

@@ -27,11 +27,11 @@ class Channel:
 
 def draw_channel(seed: int, part: int, speaker: int, session: int) -> Channel:
     rng = generator(seed, part, speaker, session, 1)
-    narrow = rng.random() < 0.2  # now and then something near a telephone band
+    narrow = rng.random() < 0.15  # now and then something near a telephone band
     return Channel(
-        eq_db=rng.normal(0, 1, 8) * np.array([7, 4.5, 3.5, 3, 2.5, 2, 1.5, 1.5]),
+        eq_db=rng.normal(0, 1, 8) * np.array([5.5, 3.5, 2.5, 2, 1.5, 1.5, 1, 1]),
         band_hz=(rng.uniform(150, 350), rng.uniform(3300, 5000)) if narrow else (rng.uniform(20, 120), 9000),
-        snr_db=float(np.clip(rng.normal(22, 7), 6, 40)),
+        snr_db=float(np.clip(rng.normal(26, 7), 8, 42)),
         noise_slope_db=rng.uniform(-7, 0),
         noise_sway_db=rng.uniform(0, 4),
         hum=rng.uniform(0.5, 2) if rng.random() < 0.15 else 0.0,

@@ -16,8 +16,8 @@ import numpy as np
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir
-from sv.data.tables import first_few
-from sv.data.trials import Trials
+from sv.data.tables import first_few, read_lines
+from sv.data.trials import Trials, trial_files
 from sv.errors import DataError
 
 
@@ -69,16 +69,18 @@ def main() -> None:
 
 def prepare(root: Path, out: Path, lists: dict[str, Path]) -> None:
     """Write both sets; DataError if tree or list is missing or empty, or a list names a file that is not there."""
-    if not root.is_dir():
-        raise DataError(
-            f"VoxCeleb1: {root} is not a folder; give its root, the folder that holds dev/ and test/ (or wav/)"
-        )
     trials = {name: read_list(path) for name, path in lists.items()}
     meta = read_meta(root / "vox1_meta.csv")
     dev, test = find_recordings(root, meta, trials)
     gender = {speaker: fields["Gender"] for speaker, fields in meta.items()}
-    for name, recordings in (("vox1_dev", dev), ("vox1_test", test)):
-        data = data_dir(recordings, gender)
+    sets = {"vox1_dev": data_dir(dev, gender), "vox1_test": data_dir(test, gender)}
+    known = set(sets["vox1_test"].utt2spk)
+    for name, list_ in trials.items():
+        try:
+            list_.require(known, known, f"a recording below {root}")
+        except DataError as error:
+            raise DataError(f"{lists[name]}: {error}") from None
+    for name, data in sets.items():
         data.write(out / name)
         speakers, utterances = EXPECTED[name]
         whole = (data.num_speakers, len(data)) == EXPECTED[name]
@@ -86,22 +88,29 @@ def prepare(root: Path, out: Path, lists: dict[str, Path]) -> None:
             f"{out / name}: {len(data)} utterances of {data.num_speakers} speakers"
             + ("" if whole else f" (VoxCeleb1 has {utterances} of {speakers})")
         )
-    known = {recording.utterance for recording in test}
-    for old in (out / "vox1_test").glob("trials_*"):
+    write_lists(trials, out / "vox1_test")
+
+
+def write_lists(trials: dict[str, Trials], folder: Path) -> None:
+    """Write the lists as trials_NAME, in place of those that were there, and say what they are."""
+    for old in trial_files(folder).values():
         old.unlink()
     for name, list_ in trials.items():
-        list_.require(known, known, f"a recording below {root}")
-        list_.write(out / "vox1_test" / f"trials_{name}")
+        list_.write(folder / f"trials_{name}")
         published = next((p.num_trials for p in PUBLISHED.values() if p.name == name), len(list_))
-        used = len(set(list_.enrol) | set(list_.test))
+        used = len({*list_.enrol, *list_.test})
         print(
-            f"{out / 'vox1_test'}/trials_{name}: {len(list_)} trials ({list_.num_targets} target) on {used} utterances"
+            f"{folder}/trials_{name}: {len(list_)} trials ({list_.num_targets} target) on {used} utterances"
             + ("" if len(list_) == published else f"; the published {name} has {published}: this is another list")
         )
 
 
 def find_lists(root: Path, given: list[str]) -> dict[str, Path]:
     """Trial lists by name: those given as NAME=FILE, or else the published ones that lie below the root."""
+    if not root.is_dir():
+        raise DataError(
+            f"VoxCeleb1: {root} is not a folder; give its root, the folder that holds dev/ and test/ (or wav/)"
+        )
     lists: dict[str, Path] = {}
     for text in given:
         name, equals, file = text.partition("=")
@@ -124,15 +133,11 @@ def find_lists(root: Path, given: list[str]) -> dict[str, Path]:
 
 def read_list(path: Path) -> Trials:
     """Read `1|0 spk/video/n.wav spk/video/n.wav` lines; file extensions do not matter."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     enrol, test, is_target = [], [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         parts = line.split()
         if len(parts) != 3 or parts[0] not in ("0", "1"):
-            raise DataError(f"{path}:{number}: {line!r} is not '1|0 FILE FILE'")
+            raise DataError(f"{path}:{number}: {line.strip()!r} is not '1|0 FILE FILE'")
         for file, ids in ((parts[1], enrol), (parts[2], test)):
             steps = Path(file).with_suffix("").parts
             if len(steps) != 3:
@@ -148,11 +153,15 @@ def read_meta(path: Path) -> dict[str, dict[str, str]]:
     """vox1_meta.csv (tab-separated) by speaker; empty if there is none."""
     if not path.exists():
         return {}
-    header, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    if not any(line.strip() for line in read_lines(path)):
+        raise DataError(f"{path} is empty; expected a header and a line for every speaker")
+    header, *rows = ([cell.strip() for cell in line.split("\t")] for line in read_lines(path) if line.strip())
     wanted = ("VoxCeleb1 ID", "Gender", "Set")
     if missing := [column for column in wanted if column not in header]:
         raise DataError(f"{path}: column {missing[0]!r} is missing; expected tab-separated {', '.join(wanted)}")
-    table = [dict(zip(header, row, strict=False)) for row in rows]
+    if short := [row for row in rows if len(row) != len(header)]:
+        raise DataError(f"{path}: {' '.join(short[0])!r} has {len(short[0])} columns, the header {len(header)}")
+    table = [dict(zip(header, row, strict=True)) for row in rows]
     return {row["VoxCeleb1 ID"]: row for row in table}
 
 
@@ -185,7 +194,7 @@ def recordings_below(folder: Path) -> Iterator[Recording]:
         for session in _folders(speaker.path):
             for file in os.scandir(session.path):
                 number, extension = os.path.splitext(file.name)
-                if extension in (".wav", ".flac"):
+                if extension in (".wav", ".flac") and not number.startswith("."):  # ._*: macOS's notes
                     yield Recording(speaker.name, session.name, number, os.path.abspath(file.path))
 
 

@@ -81,7 +81,7 @@ class Training(_Strict):
     """How a network is trained. An epoch draws `chunks_per_speaker` chunks from every speaker."""
 
     chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Field(ge=3)]  # batches are equal to within one, and batch norm needs two chunks
     epochs: PositiveInt
     chunks_per_speaker: PositiveInt
     optimiser: Adam | Sgd = Field(discriminator="name")

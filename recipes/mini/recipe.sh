@@ -54,7 +54,7 @@ run_stages() {
 
   stage 7 "scores" && {
     for run in "${runs[@]}"; do
-      steps/score.sh --enrol vox1_test --test vox1_test "$run" "$data/vox1_test/trials_mini_synthetic"
+      steps/score.sh "${score_options[@]}" --enrol vox1_test --test vox1_test "$run" "$data/vox1_test/trials_mini_synthetic"
     done
   }
 

@@ -30,7 +30,7 @@ run_stages() {
 
   stage 4 "networks" && {
     for run in "${runs[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --workers 1 --train "$data/vox1_train" --valid "$data/vox1_valid" "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/vox1_train" --valid "$data/vox1_valid" "$run"
     done
   }
 
@@ -51,7 +51,7 @@ run_stages() {
   stage 7 "scores" && {
     for run in "${runs[@]}"; do
       for trials in "$data"/vox1_test/trials_*; do
-        steps/score.sh --enrol vox1_test --test vox1_test "$run" "$trials"
+        steps/score.sh "${score_options[@]}" --enrol vox1_test --test vox1_test "$run" "$trials"
       done
     done
   }

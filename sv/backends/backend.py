@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,16 +11,19 @@ import numpy as np
 
 from sv.backends.files import read_array, read_plda, write_array, write_plda
 from sv.backends.lda import lda, normalise_length, transform
-from sv.backends.plda import Plda, log_likelihood_ratio, train_plda
+from sv.backends.plda import Factors, Plda, llr_factors, train_plda
 from sv.errors import DataError
 from sv.system import CosineBackend, PldaBackend
 
 
 class Backend(Protocol):
-    """A trained back end. Shapes: E models, T test vectors, D dimensions."""
+    """A trained back end. Shapes: E models, T test vectors, D dimensions, K factors."""
 
-    def scores(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> np.ndarray:
-        """Score of every model (a mean of `num_utts_E` embeddings) against every test embedding, (E, T)."""
+    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
+        """What the scores are products of: `e_EK @ t_TK.T` is every model's score against every test embedding.
+
+        A model is a mean of `num_utts_E` embeddings.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -47,10 +51,15 @@ class Cosine:
         """Write mean.vec."""
         write_array(folder / "mean.vec", self.mean_D)
 
-    def scores(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> np.ndarray:
-        """Cosines (E, T), in -1 … 1."""
+    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
+        """Vectors of length 1, whose products are cosines, in -1 … 1."""
         _check_dim(test_TD, len(self.mean_D))
-        return _unit(enrol_ED - self.mean_D) @ _unit(test_TD - self.mean_D).T
+        return _by_rows(self._seen, enrol_ED), _by_rows(self._seen, test_TD)
+
+    def _seen(self, x_ND: np.ndarray) -> np.ndarray:
+        y_ND = x_ND - self.mean_D
+        y_ND /= np.maximum(np.linalg.norm(y_ND, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        return y_ND
 
 
 @dataclass(frozen=True)
@@ -80,12 +89,15 @@ class LdaPlda:
         write_array(folder / "transform.mat", self.lda_KD1)
         write_plda(folder / "plda", self.plda)
 
-    def scores(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratios (E, T), in nats."""
+    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
+        """Factors of log-likelihood ratios, in nats."""
         _check_dim(test_TD, len(self.mean_D))
-        enrol_EK, test_TK = (normalise_length(transform(self.lda_KD1, x - self.mean_D)) for x in (enrol_ED, test_TD))
-        u_EK, v_TK = self.plda.project(enrol_EK, num_utts_E), self.plda.project(test_TK)
-        return log_likelihood_ratio(u_EK, v_TK, self.plda.psi_D, num_utts_E)
+        u_EK = _by_rows(self._projected, enrol_ED, num_utts_E)
+        v_TK = _by_rows(self._projected, test_TD, np.ones(len(test_TD)))
+        return llr_factors(u_EK, v_TK, self.plda.psi_D, num_utts_E)
+
+    def _projected(self, x_ND: np.ndarray, num_utts_N: np.ndarray) -> np.ndarray:
+        return self.plda.project(normalise_length(transform(self.lda_KD1, x_ND - self.mean_D)), num_utts_N)
 
 
 def train_backend(settings: CosineBackend | PldaBackend, x_ND: np.ndarray, speaker_N: np.ndarray) -> Backend:
@@ -105,5 +117,7 @@ def _check_dim(x_TD: np.ndarray, dim: int) -> None:
         raise DataError(f"embeddings have {x_TD.shape[1]} dimensions, the back end was trained on {dim}; rerun stage 6")
 
 
-def _unit(x_ND: np.ndarray) -> np.ndarray:
-    return x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+def _by_rows(function: Callable[..., np.ndarray], *rows: np.ndarray, block: int = 2048) -> np.ndarray:
+    """`function(*rows)`, some rows at a time, whose intermediate results stay small."""
+    parts = [function(*(array[start : start + block] for array in rows)) for start in range(0, len(rows[0]), block)]
+    return np.concatenate(parts)

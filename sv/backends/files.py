@@ -46,7 +46,7 @@ def read_plda(path: str | os.PathLike[str]) -> Plda:
     transform_DD, at = _take(path, data, at)
     psi_D, at = _take(path, data, at)
     D = len(mean_D)
-    if data[at:] != b"</Plda> " or transform_DD.shape != (D, D) or psi_D.shape != (D,):
+    if data[at:] != b"</Plda> " or [a.shape for a in (mean_D, transform_DD, psi_D)] != [(D,), (D, D), (D,)]:
         raise DataError(f"{path}: not a whole PLDA model (mean {mean_D.shape}, transform {transform_DD.shape})")
     return Plda(mean_D, transform_DD, psi_D)
 

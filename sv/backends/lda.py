@@ -54,7 +54,9 @@ def transform(matrix_KD1: np.ndarray, x_ND: np.ndarray) -> np.ndarray:
     """Apply an affine transform (K, D + 1) to vectors (N, D); DataError if the dimensions do not fit."""
     if x_ND.shape[1] != matrix_KD1.shape[1] - 1:
         raise DataError(f"vectors have {x_ND.shape[1]} dimensions, the transform takes {matrix_KD1.shape[1] - 1}")
-    return x_ND @ matrix_KD1[:, :-1].T + matrix_KD1[:, -1]
+    y_NK = x_ND @ matrix_KD1[:, :-1].T
+    y_NK += matrix_KD1[:, -1]
+    return y_NK
 
 
 def normalise_length(x_ND: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from sv.errors import DataError
 
 LengthNorm = Literal["none", "simple", "model"]
+Factors = tuple[np.ndarray, np.ndarray]  # of models (E, K) and of test vectors (T, K); a score is an inner product
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Plda:
     >>> plda = train_plda(x_ND, speaker_N, iterations=10)
     >>> u_ED = plda.project(enrol_ED, num_utts_E)
     >>> v_TD = plda.project(test_TD)
-    >>> scores_ET = log_likelihood_ratio(u_ED, v_TD, plda.psi_D, num_utts_E)
+    >>> e_EK, t_TK = llr_factors(u_ED, v_TD, plda.psi_D, num_utts_E)
+    >>> scores_ET = e_EK @ t_TK.T
     """
 
     mean_D: np.ndarray
@@ -43,13 +45,17 @@ class Plda:
         """
         if x_ND.shape[1] != len(self.mean_D):
             raise DataError(f"vectors have {x_ND.shape[1]} dimensions, the PLDA model {len(self.mean_D)}")
-        u_ND = (x_ND - self.mean_D) @ self.transform_DD.T
+        u_ND = x_ND @ self.transform_DD.T
+        u_ND -= self.transform_DD @ self.mean_D
         if length_norm == "none":
             return u_ND
-        if length_norm == "simple":
-            return u_ND * np.sqrt(u_ND.shape[1] / np.square(u_ND).sum(1, keepdims=True))
-        n_N1 = np.ones((len(u_ND), 1)) if num_utts_N is None else np.asarray(num_utts_N, float)[:, None]
-        return u_ND * np.sqrt(u_ND.shape[1] / (np.square(u_ND) / (self.psi_D + 1 / n_N1)).sum(1, keepdims=True))
+        n_M, which_N = _distinct(num_utts_N, len(u_ND))
+        # Lengths in terms of the variance expected of each dimension, (M, D).
+        variance_MD = self.psi_D + 1 / n_M[:, None] if length_norm == "model" else np.ones((1, len(self.psi_D)))
+        square_NM = np.square(u_ND) @ (1 / variance_MD).T
+        square_N = square_NM[np.arange(len(u_ND)), which_N if length_norm == "model" else 0]
+        u_ND *= np.sqrt(u_ND.shape[1] / square_N)[:, None]
+        return u_ND
 
 
 def train_plda(x_ND: np.ndarray, speaker_N: np.ndarray, iterations: int = 10) -> Plda:
@@ -106,13 +112,16 @@ def diagonalise(mean_D: np.ndarray, within_DD: np.ndarray, between_DD: np.ndarra
     return Plda(mean_D, rotation_DD[:, order].T @ whiten_DD, np.maximum(psi_D[order], 0.0))
 
 
-def log_likelihood_ratio(
-    u_ED: np.ndarray, v_TD: np.ndarray, psi_D: np.ndarray, num_utts_E: np.ndarray | None = None
-) -> np.ndarray:
-    """Log-likelihood ratio of every model against every test vector, in nats, float (E, T).
+def llr_factors(u_ED: np.ndarray, v_TD: np.ndarray, psi_D: np.ndarray, num_utts_E: np.ndarray | None = None) -> Factors:
+    """Log-likelihood ratios, in nats, of every model against every test vector, as factors: `e_EK @ t_TK.T`.
 
     In the model's space [Ioffe 2006, eq. 6-7] a model of n vectors with mean u predicts a test vector of the same
-    speaker as N(n psi / (n psi + 1) u, 1 + psi / (n psi + 1)), and of any other as N(0, 1 + psi).
+    speaker as N(m, s), m = n psi / (n psi + 1) u, s = 1 + psi / (n psi + 1), and of any other as N(0, 1 + psi).
+    Multiplied out, over dimensions:
+
+        LLR = sum(m/s v)  -  1/2 sum(m^2/s + log s - log(1 + psi))  -  1/2 sum((1/s - 1/(1 + psi)) v^2)
+
+    Only the last sum is of the test vector and of n: there is a factor for each of the n that occur.
 
     Args:
         u_ED: projected (means of) enrolment vectors.
@@ -120,22 +129,23 @@ def log_likelihood_ratio(
         psi_D: between-speaker variances.
         num_utts_E: vectors behind each mean, int (E,); default 1.
     """
-    scores_ET = np.empty((len(u_ED), len(v_TD)))
-    n_E = np.ones(len(u_ED)) if num_utts_E is None else np.asarray(num_utts_E, float)
-    log_other_T = -0.5 * (np.log(1 + psi_D).sum() + np.square(v_TD) @ (1 / (1 + psi_D)))
-    for n in np.unique(n_E):
-        rows = n_E == n
-        gain_D = n * psi_D / (n * psi_D + 1)
-        variance_D = 1 + psi_D / (n * psi_D + 1)
-        mean_KD = gain_D * u_ED[rows]
-        # -1/2 sum (v - mean)^2 / variance as matrix products.
-        quadratic_KT = (
-            np.square(v_TD) @ (1 / variance_D)
-            - 2 * (mean_KD / variance_D) @ v_TD.T
-            + (np.square(mean_KD) @ (1 / variance_D))[:, None]
-        )
-        scores_ET[rows] = -0.5 * (np.log(variance_D).sum() + quadratic_KT) - log_other_T
-    return scores_ET
+    n_M, which_E = _distinct(num_utts_E, len(u_ED))
+    gain_MD = n_M[:, None] * psi_D / (n_M[:, None] * psi_D + 1)
+    s_MD = 1 + psi_D / (n_M[:, None] * psi_D + 1)
+    rows_E = np.arange(len(u_ED))
+    of_model_E = -0.5 * (np.square(u_ED) @ (np.square(gain_MD) / s_MD).T)[rows_E, which_E]
+    of_model_E -= 0.5 * (np.log(s_MD) - np.log(1 + psi_D)).sum(1)[which_E]
+    of_test_TM = -0.5 * np.square(v_TD) @ (1 / s_MD - 1 / (1 + psi_D)).T
+    e_EK = np.hstack([(gain_MD / s_MD)[which_E] * u_ED, of_model_E[:, None], np.eye(len(n_M))[which_E]])
+    t_TK = np.hstack([v_TD, np.ones((len(v_TD), 1)), of_test_TM])
+    return e_EK, t_TK
+
+
+def _distinct(num_utts_N: np.ndarray | None, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of vectors that occur, float (M,), and which of them each model has, int (N,)."""
+    if num_utts_N is None:
+        return np.ones(1), np.zeros(size, int)
+    return np.unique(np.asarray(num_utts_N, float), return_inverse=True)
 
 
 def _symmetric(matrix_DD: np.ndarray) -> np.ndarray:

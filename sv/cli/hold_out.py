@@ -1,4 +1,4 @@
-"""Split a training set: a part of every speaker's sessions is held out to watch the training by."""
+"""Split a training set: some sessions are held out to watch the training by; every speaker keeps one or more."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from sv.data.datadir import DataDir
 def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
-    parser.add_argument("--fraction", type=float, required=True, help="of each speaker's utterances")
+    parser.add_argument("--fraction", type=float, required=True, help="part of the utterances to hold out, about")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("data", type=Path, help="data directory to split")
     parser.add_argument("rest", type=Path, help="data directory to train on")

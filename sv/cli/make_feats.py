@@ -9,9 +9,11 @@ from pathlib import Path
 
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, write_dropped
-from sv.data.parts import join_parts
+from sv.data.parts import join_parts, remove_parts
 from sv.data.tables import write_table
-from sv.errors import AudioError, ConfigError, DataError
+from sv.errors import AudioError, DataError
+from sv.features.kaldi_config import read_feature_config
+from sv.features.waves import read_at_rate, refuse_pipes
 from sv.launch import run_array
 
 
@@ -38,12 +40,16 @@ def main() -> None:
 
 def make_all(args: argparse.Namespace, data: DataDir, out: Path) -> None:
     """Start the jobs and join what they leave."""
-    if not args.conf.is_file():
-        raise ConfigError(f"{args.conf}: no such feature configuration")
+    read_feature_config(args.conf)
+    if not len(data):
+        raise DataError(f"{args.data}: utt2spk holds no utterances")
+    if not args.allow_pipes:
+        refuse_pipes(data)
     jobs = jobs_for(args, len(data))
     out.mkdir(parents=True, exist_ok=True)
     for whole in [out / "feats.scp", *out.glob("vad*.scp")]:  # they say that the folder is whole
         whole.unlink(missing_ok=True)
+    remove_parts(out / "arks" / "feats")
     shutil.copyfile(args.conf, out / "feats.conf")
     run_array("make_feats", sys.argv[1:], jobs, out / "log")
     print(join_parts(data, out / "arks" / "feats", jobs, out, "feats.scp", ["utt2num_frames"]))
@@ -54,8 +60,7 @@ def make_part(args: argparse.Namespace, data: DataDir, out: Path) -> None:
     import torch
 
     from sv.data.ark import ArkWriter
-    from sv.features.kaldi import KaldiFeatures, read_feature_config
-    from sv.features.waves import read_at_rate
+    from sv.features.kaldi import KaldiFeatures
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     config = read_feature_config(args.conf)
@@ -75,12 +80,9 @@ def make_part(args: argparse.Namespace, data: DataDir, out: Path) -> None:
             if config.num_frames(len(wave_N)) == 0:
                 dropped[utt] = f"{len(wave_N)} samples are too few for one frame"
                 continue
-            features_TD = front_end.compute(wave_N, utt, args.seed).numpy()
+            features_TD = front_end.compute(torch.from_numpy(wave_N), utt, args.seed).numpy()
             archive.write(utt, features_TD)
             num_frames[utt] = len(features_TD)
-        if not num_frames:
-            reason = next(iter(dropped.values()))
-            raise DataError(f"{args.data}: no utterance of this job has features; the first was dropped: {reason}")
     write_table(f"{name}.utt2num_frames", num_frames)
     write_dropped(f"{name}.dropped", dropped)
     print(f"{len(num_frames)} utterances, {sum(num_frames.values())} frames, {len(dropped)} dropped")

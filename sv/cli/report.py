@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from datetime import date
 from pathlib import Path
 
 from sv.cli import Parser, run
@@ -10,8 +9,9 @@ from sv.data.atomic import atomic_write
 from sv.data.datadir import DataDir
 from sv.data.tables import read_table, write_lines
 from sv.data.trials import Trials
+from sv.errors import DataError
 from sv.report.det import plot_det
-from sv.report.results import EER_DEFINITION, Row, figures, markdown_table, text_table
+from sv.report.results import Row, figures, markdown_table, notes, text_table
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores
@@ -27,64 +27,75 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders: EXP/SYSTEM/seedN")
     args = parser.parse_args()
 
+    runs = [Run.open(path) for path in args.runs]
+    several_seeds = len({this.seed for this in runs}) > 1
     rows: list[Row] = []
     images: list[str] = []
     for path in args.trials:
-        name = path.name.removeprefix("trials_")
-        trials = Trials.read(path)
-        speaker = speakers_of(path.parent)
         curves: dict[str, Roc] = {}
-        for this in map(Run.open, args.runs):
-            published = this.system.published
+        trials = Trials.read(path)
+        if trials.is_target is None:
+            raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
+        name = path.name.removeprefix("trials_")
+        speaker = speakers_of(path.parent)
+        for this in runs:
             for backend in this.system.backends:
-                scored = trials
-                if (dropped := this.path / "scores" / f"{name}.dropped.txt").exists():
-                    gone = read_table(dropped).keys()
-                    scored, _ = trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)
-                found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
-                paper = (
-                    (published.eer.get(name), published.source)
-                    if published and backend in published.backends
-                    else (None, None)
-                )
-                rows.append(
-                    Row(
-                        this.name,
-                        backend,
-                        name,
-                        this.seed,
-                        **found,
-                        published_eer=paper[0],
-                        published_source=paper[1],
-                    )
-                )
-                curves[f"{this.name} / {backend}"] = roc
-        image = args.out / f"det_{name}.png"
-        plot_det(curves, f"{name}, {len(trials):,} trials" + (f"\n{args.note}" if args.note else ""), image)
-        images.append(image.name)
+                row, roc = row_of(this, backend, name, trials, speaker)
+                rows.append(row)
+                seed = f" seed {this.seed}" if several_seeds else ""
+                curves[f"{this.name}{seed} / {backend}"] = roc
+        images.append(f"det_{name}.png")
+        args.out.mkdir(parents=True, exist_ok=True)
+        title = f"{name}, {len(trials):,} trials" + (f"\n{args.note}" if args.note else "")
+        plot_det(curves, title, args.out / images[-1])
 
-    sources = sorted({row.published_source for row in rows if row.published_source and row.published_eer is not None})
-    below = [EER_DEFINITION, *(f"Paper's EER: {source}." for source in sources)]
     with atomic_write(args.out / "results.json") as out:
-        json.dump([dataclasses.asdict(row) for row in rows], out, indent=1)
-    write_lines(
-        args.out / "results.md",
-        [f"# {args.title}", "", *([f"**{args.note}**", ""] if args.note else []), *markdown_table(rows), ""]
-        + [*below, "", f"Seeds {', '.join(sorted({str(row.seed) for row in rows}))}; {date.today().isoformat()}.", ""]
-        + [f"![DET curves]({image})" for image in images],
-    )
+        json.dump([dataclasses.asdict(row) for row in rows], out, indent=1, ensure_ascii=False)
+        out.write("\n")
+    blocks = [
+        f"# {args.title}",
+        *([f"**{args.note}**"] if args.note else []),
+        "\n".join(markdown_table(rows)),
+        *notes(rows),
+        *(f"![DET curves]({image})" for image in images),
+    ]
+    write_lines(args.out / "results.md", ["\n\n".join(blocks)])
     print("\n".join([*([args.note, ""] if args.note else []), *text_table(rows), ""]))
     print(f"table: {args.out / 'results.md'}")
     for image in images:
         print(f"DET:   {args.out / image}")
 
 
+def row_of(this: Run, backend: str, name: str, trials: Trials, speaker: dict[str, str]) -> tuple[Row, Roc]:
+    """A run's figures on a trial list, those left out for want of an embedding aside, and their ROC."""
+    scored = trials
+    if (dropped := this.path / "scores" / f"{name}.dropped.txt").exists():
+        gone = read_table(dropped).keys()
+        scored, _ = trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)
+    found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
+    paper = this.system.published
+    published = paper.eer.get(name) if paper and backend in paper.backends else None
+    row = Row(
+        this.name,
+        backend,
+        name,
+        this.seed,
+        **found,
+        num_listed=len(trials),
+        published_eer=published,
+        published_source=paper.source if published is not None else None,
+    )
+    return row, roc
+
+
 def speakers_of(data_dir: Path) -> dict[str, str]:
-    """The speaker of every utterance and, where the set has `models`, of every model."""
-    speaker = dict(DataDir.read(data_dir).utt2spk)
+    """The speaker of every utterance and, where the set has `models`, of every model of its utterances."""
+    utt2spk = DataDir.read(data_dir).utt2spk
+    speaker = dict(utt2spk)
     if (data_dir / "models").exists():
         for model, utts in read_table(data_dir / "models").items():
-            speaker[model] = speaker.get(utts.split()[0], model)
+            if (first := utts.split()[0]) in utt2spk:
+                speaker[model] = utt2spk[first]
     return speaker
 
 

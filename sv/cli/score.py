@@ -5,7 +5,7 @@ from pathlib import Path
 from sv.backends.backend import load_backend
 from sv.cli import Parser, run
 from sv.data.datadir import write_dropped
-from sv.data.tables import read_table
+from sv.data.tables import first_few, read_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.errors import DataError
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="leave out trials whose embeddings are missing (listed in dropped.txt beside the scores)",
+        help="leave out trials whose embeddings are missing (listed beside the scores in NAME.dropped.txt)",
     )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("trials", type=Path, help="trial list: DATA/trials_NAME")
@@ -37,26 +37,40 @@ def main() -> None:
     name = args.trials.name.removeprefix("trials_")
     test = Vectors.read(this.embeddings(args.test) / "xvector.scp")
     enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp")
+    dropped: dict[str, str] = {}
     if args.models:
-        enrol = enrol.means({model: utts.split() for model, utts in read_table(args.models).items()})
-    dropped = {}
+        models = {model: utts.split() for model, utts in read_table(args.models).items()}
+        if args.allow_missing:
+            models, dropped = whole_models(models, set(enrol.keys))
+        enrol = enrol.means(models)
     if args.allow_missing:
-        trials, dropped = trials.with_ids(set(enrol.keys), set(test.keys))
+        trials, absent = trials.with_ids(set(enrol.keys), set(test.keys))
+        dropped = absent | {model: reason for model, reason in dropped.items() if model in absent}
     try:
         trials.require(set(enrol.keys), set(test.keys), "an embedding")
     except DataError as error:
         raise DataError(
             f"{args.trials}: {error}; rerun stage 5, or drop them with --allow-missing (they go to dropped.txt)"
         ) from None
+    write_dropped(this.path / "scores" / f"{name}.dropped.txt", dropped)
     for backend_name, settings in this.system.backends.items():
         backend = load_backend(settings, this.backend(backend_name))
         out = this.scores(name, backend_name)
         write_scores(out, trials, score_trials(backend, enrol, test, trials))
-        write_dropped(this.path / "scores" / f"{name}.dropped.txt", dropped)
         print(
             f"{out}: {len(trials)} trials"
-            + (f", {len(dropped)} ids without an embedding: dropped.txt" if dropped else "")
+            + (f", {len(dropped)} ids without an embedding: {name}.dropped.txt" if dropped else "")
         )
+
+
+def whole_models(models: dict[str, list[str]], utterances: set[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The models whose utterances are all there, and the others with the reason."""
+    dropped = {
+        model: f"model without an embedding of {first_few(absent)}"
+        for model, utts in models.items()
+        if (absent := set(utts) - utterances)
+    }
+    return {model: utts for model, utts in models.items() if model not in dropped}, dropped
 
 
 if __name__ == "__main__":

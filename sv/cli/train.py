@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir, write_dropped
 from sv.data.tables import first_few
-from sv.errors import DataError
+from sv.errors import ConfigError, DataError
 from sv.run import Run
 
 
@@ -18,14 +19,17 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="data directory of the training set")
     parser.add_argument("--valid", type=Path, required=True, help="other utterances of the same speakers, held out")
     parser.add_argument("--ngpu", type=int, help="0 is the CPU, 1 a GPU (None: a GPU if there is one)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read batches ahead")
+    parser.add_argument(
+        "--workers", type=int, help="processes that read batches ahead (None: 0 on the CPU, 4 on a GPU)"
+    )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
     train_run(Run.open(args.run), args.train, args.valid, args.ngpu, args.workers)
 
 
-def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, workers: int) -> None:
-    """Train from the last checkpoint, if there is one, to the last epoch."""
+def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, workers: int | None) -> None:
+    """Train from the last checkpoint, if there is one, to the last epoch: on one machine always to the same bytes."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same
     import torch
 
     from sv.features.files import FeatureReader
@@ -37,6 +41,8 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
     from sv.training.progress import log_to
     from sv.training.sampler import BalancedChunks, held_out_batches
 
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
     settings = this.system.training
     device = pick_device(ngpu)
     log_to(this.path / "log" / "train.log")
@@ -48,10 +54,8 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
         raise DataError(f"{valid_dir}: {len(strangers)} speakers are not in {train_dir}: {first_few(strangers)}")
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
-    sampler = BalancedChunks(
-        *(reader.num_frames, train_utt2spk, (shortest, longest)),
-        *(settings.batch_size, settings.chunks_per_speaker, this.seed),
-    )
+    batches = (settings.batch_size, settings.chunks_per_speaker, this.seed)
+    sampler = BalancedChunks(reader.num_frames, train_utt2spk, (shortest, longest), *batches)
     reasons = {utt: f"{n} voiced frames, the shortest chunk has {shortest}" for utt, n in sampler.too_short.items()}
     write_dropped(this.path / "dropped.txt", reasons)
     held_out = held_out_batches(valid_reader.num_frames, valid_utt2spk, sampler.speakers, shortest, settings.batch_size)
@@ -59,6 +63,11 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
     torch.manual_seed(this.seed)
     model = build_model(this.system, reader.dim).to(device)
     head = build_head(this.system, model.output_dim, len(sampler.speakers)).to(device)
+    if shortest < model.min_frames:
+        raise ConfigError(
+            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {shortest} frames, the network needs"
+            f" {model.min_frames}"
+        )
     precision = Precision.of(settings.precision, device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim)
@@ -67,10 +76,13 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
         state.load(last)
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
-        f" ({len(reasons)} too short: dropped.txt), {len(sampler)} steps an epoch,"
+        + (f" ({len(reasons)} too short: dropped.txt)" if reasons else "")
+        + f", {len(sampler)} steps an epoch,"
         f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
         + (f", resumed after epoch {state.epoch}" if state.epoch else "")
     )
+    if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
+        workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
     train(state, settings, sampler, reader, held_out, valid_reader, this.path, precision, workers, this.name)
 
 

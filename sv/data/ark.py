@@ -256,11 +256,15 @@ class ArkWriter:
             raise DataError(f"{self._ark}: {key} has the shape {array.shape}; a matrix or vector with values is needed")
         if not np.isfinite(array).all():
             raise DataError(f"{self._ark}: {key} holds a NaN or infinite value (shape {array.shape})")
-        body = _compressed(array) if self._compress and array.ndim == 2 else self._plain(array)
-        head = f"{key} ".encode()
-        self._file.write(head + body)
-        self._table[key] = f"{self._ark}:{self._at + len(head)}"
-        self._at += len(head) + len(body)
+        name = f"{key} ".encode()
+        if self._compress and array.ndim == 2:
+            parts = (name, _compressed(array))
+        else:
+            parts = (name, self._header(array), memoryview(array).cast("B"))
+        self._table[key] = f"{self._ark}:{self._at + len(name)}"
+        for part in parts:
+            self._file.write(part)
+            self._at += len(part)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -275,10 +279,10 @@ class ArkWriter:
             file.close()
             self._partial.unlink(missing_ok=True)
 
-    def _plain(self, array: np.ndarray) -> bytes:
-        """Marker, type and sizes as Kaldi writes them (each int32 after its width, 4), then the values."""
+    def _header(self, array: np.ndarray) -> bytes:
+        """Marker, type and sizes as Kaldi writes them (each int32 after its width, 4); the values follow."""
         sizes = b"".join(struct.pack("<bi", 4, n) for n in array.shape)
-        return b"\0B" + self._letter + (b"V " if array.ndim == 1 else b"M ") + sizes + array.tobytes()
+        return b"\0B" + self._letter + (b"V " if array.ndim == 1 else b"M ") + sizes
 
 
 def _compressed(array: np.ndarray) -> bytes:

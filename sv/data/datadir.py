@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from sv.data.audio import read_audio
-from sv.data.tables import first_few, read_table, write_lines, write_table
+from sv.data.tables import first_few, read_table, write_table
 from sv.errors import AudioError, DataError
 
-# What the tables beside utt2spk and wav.scp are keyed by.
+# The tables beside utt2spk, wav.scp and segments, by what they are keyed by.
 UTTERANCE_TABLES = ("utt2dur", "utt2lang", "utt2sess", "feats.scp", "vad.scp", "utt2num_frames")
 SPEAKER_TABLES = ("spk2gender",)
 RECORDING_TABLES = ("reco2dur",)
+TABLES = UTTERANCE_TABLES + SPEAKER_TABLES + RECORDING_TABLES
+_NOTES = ("dropped.txt", "problems.txt")  # written about a set, by those who check or thin it out
 
 
 class Segment(NamedTuple):
@@ -41,7 +43,7 @@ class DataDir:
 
     Fields: `utt2spk`; `wav`, recording to path or pipe (empty where there are only features); `segments`, or None
     where every recording is an utterance; `tables`, the other files by name, each keyed by utterance, speaker or
-    recording (see the constants of this module).
+    recording (see the constants of this module); `path`, where it was read from, for messages.
 
     Raises DataError naming the file, the line and the key for anything malformed. What is well-formed and still
     wrong, `sv.data.validate` finds; `fix` drops what cannot be kept and returns it with the reasons.
@@ -62,14 +64,19 @@ class DataDir:
         utt2spk = read_table(path / "utt2spk")
         wav = read_table(path / "wav.scp") if (path / "wav.scp").exists() else {}
         segments = _read_segments(path / "segments") if (path / "segments").exists() else None
-        names = UTTERANCE_TABLES + SPEAKER_TABLES + RECORDING_TABLES
-        tables = {name: read_table(path / name) for name in names if (path / name).exists()}
+        tables = {name: read_table(path / name) for name in TABLES if (path / name).exists()}
         return cls(utt2spk, wav, segments, tables, path)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write every file of the directory, each whole or not at all; `utt2spk`, the mark of a set, last."""
+        """Write every file of the directory, each whole or not at all; `utt2spk`, the mark of a set, last.
+
+        Tables of an earlier set there that this one does not have go, with the notes about it; other files stay.
+        """
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
+        held = {*self.tables, *(["wav.scp"] if self.wav else []), *(["segments"] if self.segments is not None else [])}
+        for stale in {"wav.scp", "segments", *TABLES, *_NOTES} - held:
+            (path / stale).unlink(missing_ok=True)
         if self.wav:
             write_table(path / "wav.scp", self.wav)
         if self.segments is not None:
@@ -105,7 +112,9 @@ class DataDir:
 
         Raises AudioError naming the utterance and its source for what `sv.data.audio.read_audio` refuses.
         """
-        segment = self.segments[utt] if self.segments is not None else None
+        segment = None
+        if self.segments is not None and (segment := self.segments.get(utt)) is None:
+            raise AudioError(f"{self._name}: {utt} is not in segments")
         recording = segment.recording if segment else utt
         if recording not in self.wav:
             raise AudioError(f"{self._name}: {utt}: recording {recording} is not in wav.scp")
@@ -143,7 +152,7 @@ class DataDir:
             **dict.fromkeys(RECORDING_TABLES, recordings),
         }
         tables = {name: {k: v for k, v in table.items() if k in kept_keys[name]} for name, table in self.tables.items()}
-        return DataDir(utt2spk, {r: w for r, w in self.wav.items() if r in recordings}, segments, tables)
+        return DataDir(utt2spk, {r: w for r, w in self.wav.items() if r in recordings}, segments, tables, self.path)
 
     def split(self, jobs: int, job: int) -> DataDir:
         """Part `job` of `jobs` (from 1) for a job array: consecutive utterances, parts equal to within one.
@@ -160,9 +169,9 @@ class DataDir:
     def hold_out(self, fraction: float, seed: int) -> tuple[DataDir, DataDir]:
         """Split off about `fraction` of the utterances, by whole sessions: (rest, held out).
 
-        A session (`utt2sess`; without it each utterance is one) is never on both sides, and every speaker keeps at
-        least one in the rest. Sessions are drawn from all speakers alike; the draw is a function of the seed and
-        the sessions' names. Raises DataError if every speaker has a single session.
+        A speaker's session (`utt2sess`; without it each utterance is one) is never on both sides, and every speaker
+        keeps at least one in the rest. Sessions are drawn from all speakers alike; the draw is a function of the seed
+        and the sessions' names. Raises DataError if every speaker has a single session.
         """
         if not 0 < fraction < 1:
             raise DataError(f"the held-out fraction must lie in (0, 1), not {fraction}")
@@ -215,14 +224,16 @@ class DataDir:
 def combine(parts: Iterable[DataDir]) -> DataDir:
     """One directory of several with no utterance in common.
 
-    A table that only some parts have is left out; `segments` are added to parts that lack them only if no part
-    needs that (then it is an error). Raises DataError naming an id that two parts hold with different content.
+    A table that only some parts have is left out. Raises DataError naming an utterance that two parts hold, or a
+    recording or speaker of which they say different things, and if only some parts have segments or audio.
     """
     parts = list(parts)
     if not parts:
         raise DataError("there is nothing to combine")
     if len({part.segments is None for part in parts}) > 1:
         raise DataError("some parts have segments and some have not; they cannot be combined")
+    if len({bool(part.wav) for part in parts}) > 1:
+        raise DataError("some parts have a wav.scp and some have not; they cannot be combined")
     names = set.intersection(*(set(part.tables) for part in parts))
     whole = DataDir({}, {}, None if parts[0].segments is None else {}, {name: {} for name in names})
     for part in parts:
@@ -263,8 +274,3 @@ def write_dropped(path: str | os.PathLike[str], dropped: dict[str, str]) -> None
         write_table(path, dropped)
     else:
         Path(path).unlink(missing_ok=True)
-
-
-def write_utterance_list(path: str | os.PathLike[str], utterances: Iterable[str]) -> None:
-    """Write one utterance id a line, sorted."""
-    write_lines(path, sorted(utterances))

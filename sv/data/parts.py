@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def join_parts(data: DataDir, parts: Path, jobs: int, out: Path, scp: str, table
     Returns:
         A sentence that says how many there are.
     Raises:
-        DataError: utterances lost or unknown; names the first few.
+        DataError: utterances lost or unknown (names the first few), or none left.
     """
     dropped = read_parts(parts, "dropped", jobs, optional=True)
     values = read_parts(parts, "scp", jobs)
@@ -34,12 +35,20 @@ def join_parts(data: DataDir, parts: Path, jobs: int, out: Path, scp: str, table
         )
     if extra := values.keys() - data.utt2spk.keys():
         raise DataError(f"{out}: {len(extra)} utterances are not in {data.path}: {first_few(extra)}")
+    if not values:
+        raise DataError(f"{out}: no utterance is left; the first was dropped as: {next(iter(dropped.values()))}")
+    DataDir({utt: data.utt2spk[utt] for utt in values}).write(out)
     for table in tables:
         write_table(out / table, read_parts(parts, table, jobs))
     write_dropped(out / "dropped.txt", dropped)
-    DataDir({utt: data.utt2spk[utt] for utt in values}).write(out)
     write_table(out / scp, values)
     return f"{out}: {len(values)} utterances" + (f", {len(dropped)} dropped: see dropped.txt" if dropped else "")
+
+
+def remove_parts(parts: Path) -> None:
+    """Remove what an earlier array, perhaps of more jobs, left as `PARTS.JOB.…`; after the tables joined from it."""
+    for old in parts.parent.glob(glob.escape(parts.name) + ".*"):
+        old.unlink()
 
 
 def read_parts(parts: Path, suffix: str, jobs: int, optional: bool = False) -> dict[str, str]:

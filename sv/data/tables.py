@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sv.data.atomic import atomic_write
@@ -16,25 +16,34 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, str]:
     Raises DataError naming the file, the line and the key for a missing file, a line without a value, a
     key that comes twice, or bytes that are not UTF-8. Order is not checked here (see `sv.data.validate`).
     """
-    path = Path(path)
     table: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        parts = line.split(None, 1)
+        if len(parts) != 2:
+            what = f"key {parts[0]!r} has no value" if parts else "empty line"
+            raise DataError(f"{path}:{number}: {what}; expected 'key value'")
+        key, value = parts
+        if key in table:
+            raise DataError(f"{path}:{number}: key {key!r} comes twice")
+        table[key] = value.rstrip()
+    return table
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The lines of a text file, with their ends, one after the other.
+
+    Raises DataError naming the file if it is missing, cannot be read, or is not UTF-8.
+    """
+    path = Path(path)
     try:
         with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                parts = line.split(None, 1)
-                if len(parts) != 2 or not parts[1].strip():
-                    what = f"key {parts[0]!r} has no value" if parts else "empty line"
-                    raise DataError(f"{path}:{number}: {what}; expected 'key value'")
-                if parts[0] in table:
-                    raise DataError(f"{path}:{number}: key {parts[0]!r} comes twice")
-                table[parts[0]] = parts[1].strip()
+            yield from lines
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not a file") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
-    return table
+        raise DataError(f"{path} is not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def write_table(path: str | os.PathLike[str], table: Mapping[str, object]) -> None:

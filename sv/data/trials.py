@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.tables import write_lines
+from sv.data.tables import read_lines, write_lines
 from sv.errors import DataError
 
 
@@ -31,16 +31,11 @@ class Trials:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Trials:
         """Read a list; DataError names the file and line of anything malformed."""
-        path = Path(path)
         enrol, test, labels = [], [], []
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(read_lines(path), 1):
             parts = line.split()
             if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("target", "nontarget")):
-                raise DataError(f"{path}:{number}: {line!r} is not 'enrol test target|nontarget'")
+                raise DataError(f"{path}:{number}: {line.strip()!r} is not 'enrol test target|nontarget'")
             enrol.append(parts[0])
             test.append(parts[1])
             labels.extend(parts[2:])
@@ -93,5 +88,6 @@ class Trials:
 
 
 def trial_files(data_dir: str | os.PathLike[str]) -> dict[str, Path]:
-    """The labelled trial lists of a data directory: `trials_NAME` files, by name."""
-    return {p.name.removeprefix("trials_"): p for p in sorted(Path(data_dir).glob("trials_*"))}
+    """The trial lists of a data directory: `trials_NAME` files by name, and Kaldi's plain `trials` by that."""
+    files = (path for path in sorted(Path(data_dir).glob("trials*")) if path.name.partition("_")[0] == "trials")
+    return {path.name.removeprefix("trials_"): path for path in files}

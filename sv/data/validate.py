@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from sv.data.audio import audio_info
-from sv.data.datadir import RECORDING_TABLES, SPEAKER_TABLES, UTTERANCE_TABLES, DataDir
+from sv.data.datadir import SPEAKER_TABLES, UTTERANCE_TABLES, DataDir
 from sv.data.tables import read_table
 from sv.data.trials import Trials, trial_files
-from sv.errors import AudioError, DataError
+from sv.errors import AudioError
 
 
 class Problem(NamedTuple):
@@ -20,6 +21,7 @@ class Problem(NamedTuple):
     file: str
     key: str
     what: str
+    is_bad_audio: bool = False  # a recording that cannot be read: the set can do without it
 
     def __str__(self) -> str:
         return f"{self.file}: {self.key + ': ' if self.key else ''}{self.what}"
@@ -43,17 +45,13 @@ def validate(
         rate: the sampling rate in Hz that all must have.
         disjoint_from: data directories, as the training set, with which this one may share no speaker.
     """
+    path = Path(path)
     data = DataDir.read(path)
     if not len(data):
         yield Problem("utt2spk", "", "holds no utterances")
-    yield from _order(Path(path))
+    yield from _order(data)
     yield from _references(data)
-    for name, file in trial_files(path).items():
-        trials = Trials.read(file)
-        models = read_table(Path(path, "models")).keys() if Path(path, "models").exists() else data.utt2spk.keys()
-        for side, ids, known in (("model", trials.enrol, models), ("test", trials.test, data.utt2spk.keys())):
-            for unknown in sorted(set(ids) - set(known)):
-                yield Problem(f"trials_{name}", unknown, f"is a {side} id of a trial and unknown here")
+    yield from _trials(path, data)
     for other in disjoint_from:
         for speaker in sorted(set(data.utt2spk.values()) & set(DataDir.read(other).utt2spk.values())):
             yield Problem("utt2spk", speaker, f"is a speaker of {other} too; training and test must not share speakers")
@@ -61,17 +59,13 @@ def validate(
         yield from _audio(data, rate, allow_pipes)
 
 
-def _order(path: Path) -> Iterator[Problem]:
-    names = ("utt2spk", "wav.scp", "segments", *UTTERANCE_TABLES, *SPEAKER_TABLES, *RECORDING_TABLES)
-    for name in names:
-        if not (path / name).exists():
-            continue
-        before = ""
-        for key in read_table(path / name):
+def _order(data: DataDir) -> Iterator[Problem]:
+    tables = {"utt2spk": data.utt2spk, "wav.scp": data.wav, "segments": data.segments or {}, **data.tables}
+    for name, table in tables.items():
+        for before, key in pairwise(table):
             if key < before:
                 yield Problem(name, key, f"comes after {before}: not sorted; sort it with LC_ALL=C sort")
                 break
-            before = key
 
 
 def _references(data: DataDir) -> Iterator[Problem]:
@@ -98,14 +92,33 @@ def _missing(file: str, wanted: Iterable[str], there: Iterable[str], what: str) 
         yield Problem(file, key, what)
 
 
+def _trials(path: Path, data: DataDir) -> Iterator[Problem]:
+    """Ids of models and trials that are unknown; what was dropped from the set is known, and scoring says so."""
+    dropped = read_table(path / "dropped.txt") if (path / "dropped.txt").exists() else {}
+    tests = data.utt2spk.keys() | dropped.keys()
+    models: Iterable[str] = tests
+    if (path / "models").exists():
+        utts_of = {model: utts.split() for model, utts in read_table(path / "models").items()}
+        models = utts_of.keys()
+        yield from _unknown("models", "an utterance", chain.from_iterable(utts_of.values()), tests)
+    for file in trial_files(path).values():
+        trials = Trials.read(file)
+        yield from _unknown(file.name, "a model", trials.enrol, models)
+        yield from _unknown(file.name, "a test utterance", trials.test, tests)
+
+
+def _unknown(file: str, side: str, ids: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
+    yield from _missing(file, ids, known, f"is the id of {side} and unknown here")
+
+
 def _audio(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Problem]:
     for recording, source in sorted(data.wav.items()):
         if source.endswith("|") and not allow_pipes:
             continue
         try:
             info = audio_info(source, allow_pipes=allow_pipes)
-        except (AudioError, DataError) as error:
-            yield Problem("wav.scp", recording, str(error))
+        except AudioError as error:
+            yield Problem("wav.scp", recording, str(error), is_bad_audio=True)
             continue
         if rate and info.rate != rate:
             yield Problem("wav.scp", recording, f"is sampled at {info.rate} Hz, not {rate} ({source})")

@@ -29,7 +29,11 @@ class Vectors:
 
     @classmethod
     def read(cls, scp: str | Path) -> Vectors:
-        """Read a scp of vectors. DataError if it is missing, empty, or its vectors differ in size."""
+        """Read a scp of vectors.
+
+        Raises DataError if it is missing or empty, and, naming the key, for a vector that cannot be read, holds a NaN
+        or has another size than the first.
+        """
         if not Path(scp).exists():
             raise DataError(f"{scp} is missing; extract embeddings first (stage 5)")
         table = read_table(scp)
@@ -37,10 +41,14 @@ class Vectors:
             raise DataError(f"{scp} holds no vectors")
         reader = MatrixReader(check_finite=True)
         keys = sorted(table)
-        vectors = [reader.read_vector(table[key]) for key in keys]
-        for key, vector in zip(keys, vectors, strict=True):
-            if len(vector) != len(vectors[0]):
-                raise DataError(f"{scp}: {key} has {len(vector)} dimensions, {keys[0]} has {len(vectors[0])}")
+        vectors: list[np.ndarray] = []
+        for key in keys:
+            try:
+                vectors.append(reader.read_vector(table[key]))
+            except DataError as error:
+                raise DataError(f"{key}: {error}") from None
+            if len(vectors[-1]) != len(vectors[0]):
+                raise DataError(f"{scp}: {key} has {len(vectors[-1])} dimensions, {keys[0]} has {len(vectors[0])}")
         return cls(keys, np.stack(vectors).astype(np.float64), np.ones(len(keys), int))
 
     def index(self) -> dict[str, int]:

@@ -10,8 +10,8 @@ import numpy as np
 from sv.data.ark import MatrixReader
 from sv.data.tables import first_few, read_table
 from sv.errors import DataError
-from sv.features.cmvn import sliding_cmvn
-from sv.features.kaldi import read_feature_config
+from sv.features.cmvn import sliding_cmvn, windows
+from sv.features.kaldi_config import read_feature_config
 from sv.system import System
 
 
@@ -44,7 +44,8 @@ class FeatureReader:
         norm_vars: divide by the sliding deviation as well.
 
     `num_frames` says how many (voiced) frames each utterance has, `frames_per_s` their rate. Safe to hand to
-    worker processes. Raises DataError if a table is missing or does not cover every utterance.
+    worker processes. Raises DataError if a table is missing or does not cover every utterance, and, naming the
+    utterance, for frames that are not there or that hold a NaN.
     """
 
     def __init__(
@@ -68,7 +69,10 @@ class FeatureReader:
                 )
         config = read_feature_config(folder / "feats.conf", name=folder.name)
         self.frames_per_s = 1000 / config.frame_shift
-        self.num_frames = {utt: int(counts[utt]) for utt in self._feats}
+        try:
+            self.num_frames = {utt: int(counts[utt]) for utt in self._feats}
+        except ValueError as error:
+            raise DataError(f"{folder}: a count of frames is not a number ({error}); run stage 1") from None
         self._window, self._norm_vars = cmn_window, norm_vars
         self._reader = MatrixReader(check_finite=True)
 
@@ -89,26 +93,28 @@ class FeatureReader:
 
     def chunk(self, utt: str, start: int, length: int) -> np.ndarray:
         """Voiced frames start .. start + length, float32 (length, D)."""
+        try:
+            return self._chunk(utt, start, length)
+        except DataError as error:
+            raise DataError(f"{utt}: {error}") from None
+
+    def _chunk(self, utt: str, start: int, length: int) -> np.ndarray:
         value = self._feats[utt]
         total = self._reader.num_rows(value)
         if self._vad is None:
             rows = np.arange(start, start + length)
         else:
-            voiced = np.flatnonzero(self._reader.read_vector(self._vad[utt]))
-            rows = voiced[start : start + length]
-        if len(rows) != length or not length or rows[-1] >= total:
+            rows = np.flatnonzero(self._reader.read_vector(self._vad[utt]))[max(start, 0) : start + length]
+        if start < 0 or length < 1 or len(rows) != length or rows[-1] >= total:
             raise DataError(
-                f"{utt}: frames {start}..{start + length} are not there ({total} frames, {self.num_frames[utt]}"
-                " voiced); features, VAD and counts disagree: rerun stage 1"
+                f"frames {start}..{start + length} are not there ({total} frames, {self.num_frames[utt]} voiced);"
+                " if features, VAD and counts disagree, run stage 1 again"
             )
-        margin = self._window or 0
-        low, high = max(0, rows[0] - margin), min(total, rows[-1] + 1 + margin)
-        try:
-            features_TD = self._reader.read_rows(value, int(low), int(high))
-        except DataError as error:
-            raise DataError(f"{utt}: {error}") from None
-        if self._window:
-            span = (int(rows[0] - low), int(rows[-1] + 1 - low))
-            features_TD = sliding_cmvn(features_TD, self._window, norm_vars=self._norm_vars, span=span)
-            low = rows[0]
-        return features_TD[rows - low]
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        if not self._window:
+            return self._reader.read_rows(value, low, high)[rows - low]
+        first, last = windows(np.array([low, high - 1]), total, self._window)
+        first_read, last_read = int(min(first[0], low)), int(max(last[-1], high))
+        features_TD = self._reader.read_rows(value, first_read, last_read)
+        span = (low - first_read, high - first_read)
+        return sliding_cmvn(features_TD, self._window, norm_vars=self._norm_vars, span=span)[rows - low]

@@ -11,116 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from sv.errors import ConfigError, DataError
-from sv.features.config import read_flags
+from sv.features.kaldi_config import KaldiFeatureConfig
 
 FLT_EPSILON = 1.1920928955078125e-07  # the floor that Kaldi puts under mel energies before the logarithm
-BLOCK_FRAMES = 512  # frames computed at a time: small enough for a core's cache
-
-
-@dataclass(frozen=True)
-class KaldiFeatureConfig:
-    """Kaldi's options of the same names; the defaults are Kaldi's, except that dither is off unless asked.
-
-    `allow_downsample` and `allow_upsample` let audio of another rate be resampled (`sv.data.audio.resample`).
-    """
-
-    kind: str  # fbank or mfcc
-    sample_frequency: float = 16000.0
-    frame_length: float = 25.0  # ms
-    frame_shift: float = 10.0  # ms
-    preemphasis_coefficient: float = 0.97
-    remove_dc_offset: bool = True
-    dither: float = 0.0
-    window_type: str = "povey"
-    blackman_coeff: float = 0.42
-    round_to_power_of_two: bool = True
-    snip_edges: bool = True
-    num_mel_bins: int = 23
-    low_freq: float = 20.0
-    high_freq: float = 0.0
-    use_energy: bool | None = None  # Kaldi: true for mfcc, false for fbank
-    raw_energy: bool = True
-    energy_floor: float = 0.0
-    use_log_fbank: bool = True
-    use_power: bool = True
-    num_ceps: int = 13
-    cepstral_lifter: float = 22.0
-    allow_downsample: bool = False
-    allow_upsample: bool = False
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("fbank", "mfcc"):
-            raise ConfigError(f"kind is fbank or mfcc, not {self.kind!r}")
-        if self.use_energy is None:
-            object.__setattr__(self, "use_energy", self.kind == "mfcc")
-        if self.window_type not in _WINDOWS:
-            raise ConfigError(f"--window-type={self.window_type} is not one of {', '.join(_WINDOWS)}")
-        if self.kind == "mfcc" and not 0 < self.num_ceps <= self.num_mel_bins:
-            raise ConfigError(f"--num-ceps={self.num_ceps} must lie in 1..--num-mel-bins={self.num_mel_bins}")
-        if not 0 <= self.low_freq < self.high_edge <= self.sample_frequency / 2:
-            raise ConfigError(
-                f"--low-freq={self.low_freq:g} and --high-freq={self.high_freq:g} do not lie in"
-                f" 0..{self.sample_frequency / 2:g} Hz"
-            )
-
-    @property
-    def high_edge(self) -> float:
-        """Upper edge of the mel bank in Hz; zero or less counts from the Nyquist frequency, as in Kaldi."""
-        return self.high_freq if self.high_freq > 0 else self.sample_frequency / 2 + self.high_freq
-
-    @property
-    def window(self) -> int:
-        """Samples of a frame."""
-        return int(self.sample_frequency * 0.001 * self.frame_length)
-
-    @property
-    def shift(self) -> int:
-        """Samples between frames."""
-        return int(self.sample_frequency * 0.001 * self.frame_shift)
-
-    @property
-    def fft_size(self) -> int:
-        """Samples of a frame after zero padding."""
-        return 1 << (self.window - 1).bit_length() if self.round_to_power_of_two else self.window
-
-    @property
-    def dim(self) -> int:
-        """Numbers a frame."""
-        if self.kind == "mfcc":
-            return self.num_ceps
-        return self.num_mel_bins + bool(self.use_energy)
-
-    def num_frames(self, num_samples: int) -> int:
-        """Frames of a recording, by Kaldi's rule for --snip-edges."""
-        if self.snip_edges:
-            return 0 if num_samples < self.window else 1 + (num_samples - self.window) // self.shift
-        return (num_samples + self.shift // 2) // self.shift
-
-    def frame_centres(self, num_frames: int) -> np.ndarray:
-        """Sample index of the middle of each frame, int (T,)."""
-        first = self.window // 2 if self.snip_edges else self.shift // 2
-        return first + self.shift * np.arange(num_frames)
-
-
-def read_feature_config(path: str | os.PathLike[str], name: str | None = None) -> KaldiFeatureConfig:
-    """Read `conf/features/NAME.conf`; a name that starts with fbank or mfcc says which of the two it is.
-
-    `name` is given where the file was copied under another one, as into a feature folder.
-    """
-    kind = next((k for k in ("fbank", "mfcc") if (name or Path(path).name).startswith(k)), None)
-    if kind is None:
-        raise ConfigError(
-            f"{path}: a feature configuration's file name starts with fbank or mfcc, and so says what it is"
-        )
-    return read_flags(path, KaldiFeatureConfig, kind=kind)
+BLOCK_FRAMES = 128  # frames computed at a time: small enough for a core's cache
 
 
 class KaldiFeatures(torch.nn.Module):
@@ -176,7 +75,7 @@ class KaldiFeatures(torch.nn.Module):
         if not c.snip_edges:
             left = c.window // 2 - c.shift // 2
             right = (num_frames - 1) * c.shift + c.window - left - num_samples
-            wave_BN = _mirror(wave_BN, left, max(right, 0))
+            wave_BN = _mirror(wave_BN[:, max(-left, 0) :], max(left, 0), max(right, 0))
         span = (num_frames - 1) * c.shift + c.window
         return wave_BN[:, :span].unfold(1, c.window, c.shift)
 
@@ -193,8 +92,8 @@ class KaldiFeatures(torch.nn.Module):
         frames_TW = frames_TW * self.window_W
         if c.use_energy and not c.raw_energy:
             energy_T = self._log_energy(frames_TW)
-        spectrum_TK = torch.view_as_real(torch.fft.rfft(frames_TW, n=c.fft_size))[:, : self.mel_KM.shape[0]]
-        power_TK = spectrum_TK.square().sum(-1)
+        spectrum_TK = torch.fft.rfft(frames_TW, n=c.fft_size)[:, : self.mel_KM.shape[0]]
+        power_TK = spectrum_TK.real.square() + spectrum_TK.imag.square()
         mel_TM = (power_TK if c.use_power else power_TK.sqrt()) @ self.mel_KM
         if c.kind == "mfcc" or c.use_log_fbank:
             mel_TM = mel_TM.clamp_min(FLT_EPSILON).log()

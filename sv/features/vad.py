@@ -19,8 +19,8 @@ WEBRTC_RATES = (8000, 16000, 32000, 48000)
 class EnergyVad:
     """Kaldi's compute-vad: a frame is voiced if enough of its neighbours have enough log-energy.
 
-    The options are Kaldi's, `vad_proportion_threshold` of the 2 × `vad_frames_context` + 1 frames around (fewer
-    at the ends) must exceed `vad_energy_threshold` + `vad_energy_mean_scale` × the recording's mean.
+    The options are Kaldi's: of the 2 × `vad_frames_context` + 1 frames around (fewer at the ends) at least the part
+    `vad_proportion_threshold` must exceed `vad_energy_threshold` + `vad_energy_mean_scale` × the recording's mean.
     """
 
     vad_energy_threshold: float = 5.0
@@ -29,21 +29,25 @@ class EnergyVad:
     vad_frames_context: int = 0
 
     def __post_init__(self) -> None:
-        if self.vad_frames_context < 0 or not 0 < self.vad_proportion_threshold < 1:
-            raise ConfigError("--vad-frames-context must be >= 0 and --vad-proportion-threshold in (0, 1)")
+        if self.vad_frames_context < 0 or self.vad_energy_mean_scale < 0:
+            raise ConfigError("--vad-frames-context and --vad-energy-mean-scale must not be negative")
+        if not 0 < self.vad_proportion_threshold < 1:
+            raise ConfigError("--vad-proportion-threshold must lie between 0 and 1")
 
     def voiced(self, log_energy_T: np.ndarray) -> np.ndarray:
         """Decisions (T,), bool, from log-energies (T,): column 0 of MFCCs with --use-energy."""
         log_energy_T = np.asarray(log_energy_T, np.float32)
         num_frames, context = len(log_energy_T), self.vad_frames_context
+        # float32 throughout, as in Kaldi: 3 frames of 5 are a proportion of 0.6 in it, and not in float64.
         threshold = np.float32(self.vad_energy_threshold)
         if self.vad_energy_mean_scale:
-            total = log_energy_T.sum(dtype=np.float64)
-            threshold += np.float32(self.vad_energy_mean_scale) * np.float32(total / num_frames)
+            total = np.float32(log_energy_T.sum(dtype=np.float64))
+            threshold += np.float32(self.vad_energy_mean_scale) * total / np.float32(num_frames)
         above = np.concatenate([[0], np.cumsum(log_energy_T > threshold)])
         frame = np.arange(num_frames)
         first, last = np.maximum(frame - context, 0), np.minimum(frame + context + 1, num_frames)
-        return above[last] - above[first] >= (last - first) * np.float32(self.vad_proportion_threshold)
+        needed = (last - first).astype(np.float32) * np.float32(self.vad_proportion_threshold)
+        return above[last] - above[first] >= needed
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class WebRtcVad:
     """WebRTC's Gaussian-mixture VAD on the waveform, its decisions mapped to feature frames.
 
     The detector judges consecutive blocks of `block_ms`; a feature frame takes the decision of the block that
-    holds its centre, and frames past the last whole block take that block's. `mode` 0 lets most through, 3 least.
+    holds its centre, and frames past the last whole block take that block's. A recording shorter than a block is
+    unvoiced. `mode` 0 lets most through, 3 least.
     """
 
     mode: int = 2
@@ -69,13 +74,13 @@ class WebRtcVad:
             rate: Hz; one of 8000, 16000, 32000, 48000.
             centre_T: sample index of each feature frame's centre.
         Raises:
-            DataError: another rate, or fewer samples than one block.
+            DataError: another rate.
         """
         if rate not in WEBRTC_RATES:
             raise DataError(f"the WebRTC VAD takes {', '.join(map(str, WEBRTC_RATES))} Hz, not {rate}")
         block = rate * self.block_ms // 1000
         if len(wave_N) < block:
-            raise DataError(f"{len(wave_N)} samples are fewer than one block of the WebRTC VAD ({block})")
+            return np.zeros(len(centre_T), bool)
         pcm = np.clip(np.rint(wave_N), -32768, 32767).astype("<i2").tobytes()
         detector = webrtcvad.Vad(self.mode)  # it adapts to what it heard, so each recording has its own
         size = 2 * block

@@ -1,17 +1,21 @@
-"""Waveforms at the rate that a feature configuration asks for."""
+"""Waveforms at the rate that a feature configuration asks for, of commands only where they are allowed."""
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 from sv.data.datadir import DataDir
 from sv.data.resample import resample
-from sv.errors import ConfigError
-from sv.features.kaldi import KaldiFeatureConfig
+from sv.data.tables import first_few
+from sv.errors import ConfigError, DataError
+from sv.features.kaldi_config import KaldiFeatureConfig
 
 
-def read_at_rate(data: DataDir, utt: str, config: KaldiFeatureConfig, allow_pipes: bool) -> torch.Tensor:
-    """Samples (N,) of an utterance at the configuration's rate; AudioError if that takes a resampling not allowed."""
+def read_at_rate(data: DataDir, utt: str, config: KaldiFeatureConfig, allow_pipes: bool) -> np.ndarray:
+    """Samples (N,) of an utterance, float32 in the int16 range, at the configuration's rate.
+
+    Raises AudioError as `DataDir.read_audio`, and ConfigError for a resampling that the configuration does not allow.
+    """
     wave_N, rate = data.read_audio(utt, allow_pipes)
     wanted = int(config.sample_frequency)
     if rate != wanted:
@@ -25,4 +29,13 @@ def read_at_rate(data: DataDir, utt: str, config: KaldiFeatureConfig, allow_pipe
                 f"{utt} is sampled at {rate} Hz, the features at {wanted}; {flag}=true in the configuration resamples"
             )
         wave_N = resample(wave_N, rate, wanted)
-    return torch.as_tensor(wave_N)
+    return wave_N
+
+
+def refuse_pipes(data: DataDir) -> None:
+    """Raise DataError if wav.scp names commands: one line for all, before any work."""
+    if pipes := [recording for recording, source in data.wav.items() if source.endswith("|")]:
+        raise DataError(
+            f"{data.path}: wav.scp has commands ('… |') for {len(pipes)} recordings ({first_few(pipes)}); a data"
+            " directory from elsewhere must not run commands, so pass --allow-pipes if you trust it"
+        )

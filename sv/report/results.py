@@ -13,7 +13,7 @@ from sv.metrics import eer_nearest, eer_rocch, min_cllr, min_dcf
 from sv.roc import Roc
 
 EER_DEFINITION = (
-    "EER on the convex hull of the ROC; in brackets its 95 % interval over speakers (bias-corrected bootstrap, 1000"
+    "EER on the convex hull of the ROC; beside it its 95 % interval over speakers (bias-corrected bootstrap, 1000"
     " replicates). minDCF at target priors .05 and .01, costs 1, over the cost of the better trivial decision."
     " min Cllr in bits, after the best monotone mapping."
 )
@@ -21,7 +21,11 @@ EER_DEFINITION = (
 
 @dataclass(frozen=True)
 class Row:
-    """One system, back end and trial list. Rates are fractions; `eer_interval` is None where speakers are unknown."""
+    """One run, back end and trial list.
+
+    Rates are fractions, except the published EER, which is in % as in its paper. `eer_interval` is None where
+    speakers are unknown. `num_trials` are scored of the list's `num_listed`.
+    """
 
     system: str
     backend: str
@@ -33,6 +37,7 @@ class Row:
     min_dcf_05: float
     min_dcf_01: float
     min_cllr: float
+    num_listed: int
     num_trials: int
     num_targets: int
     num_speakers: int
@@ -67,50 +72,69 @@ def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) ->
     }, roc
 
 
-HEADER = (
-    "system",
-    "back end",
-    "trial list",
-    "EER %",
-    "95 % interval",
-    "minDCF.05",
-    "minDCF.01",
-    "min Cllr",
-    "trials",
-    "paper's EER %",
-)
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """A row's text, as in `HEADER`."""
-    low_high = "–" if row.eer_interval is None else f"{100 * row.eer_interval[0]:.2f}–{100 * row.eer_interval[1]:.2f}"
-    return (
-        row.system,
-        row.backend,
-        row.trials,
-        f"{100 * row.eer:.2f}",
-        low_high,
-        f"{row.min_dcf_05:.3f}",
-        f"{row.min_dcf_01:.3f}",
-        f"{row.min_cllr:.3f}",
-        f"{row.num_trials:,}",
-        "–" if row.published_eer is None else f"{row.published_eer:.2f}",
-    )
+def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The table's header and its rows as text; seeds and papers' figures have a column where they tell something."""
+    seeds = len({row.seed for row in rows}) > 1
+    papers = any(row.published_eer is not None for row in rows)
+    lines = [
+        (
+            *("system", *(["seed"] if seeds else []), "back end", "trial list"),
+            *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr", "trials"),
+            *(["paper's EER %"] if papers else []),
+        )
+    ]
+    for row in rows:
+        interval = "–" if row.eer_interval is None else "–".join(f"{100 * end:.2f}" for end in row.eer_interval)
+        listed = "" if row.num_trials == row.num_listed else f" of {row.num_listed:,}"
+        published = "–" if row.published_eer is None else f"{row.published_eer:.2f}"
+        lines.append(
+            (
+                *(row.system, *([str(row.seed)] if seeds else []), row.backend, row.trials),
+                *(f"{100 * row.eer:.2f}", interval),
+                *(f"{figure:.3f}" for figure in (row.min_dcf_05, row.min_dcf_01, row.min_cllr)),
+                f"{row.num_trials:,}{listed}",
+                *([published] if papers else []),
+            )
+        )
+    return lines
 
 
 def text_table(rows: Sequence[Row]) -> list[str]:
     """The table for a terminal: columns lined up, figures to the right."""
-    lines = [HEADER, *map(cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    return [
+    lines = table(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    names = lines[0].index("EER %")  # columns of text, before those of figures
+    lined_up = [
         "  ".join(
-            cell.ljust(w) if c < 3 else cell.rjust(w) for c, (cell, w) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if column < names else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     ]
+    return [lined_up[0], "-" * len(lined_up[0]), *lined_up[1:]]
 
 
 def markdown_table(rows: Sequence[Row]) -> list[str]:
     """The table as Markdown."""
-    rule = ["---"] * 3 + ["---:"] * (len(HEADER) - 3)
-    return ["| " + " | ".join(line) + " |" for line in (HEADER, rule, *map(cells, rows))]
+    header, *lines = table(rows)
+    names = header.index("EER %")
+    rule = ["---"] * names + ["---:"] * (len(header) - names)
+    return ["| " + " | ".join(line) + " |" for line in (header, rule, *lines)]
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What a reader of the table must know: definitions, conditions, whose figures."""
+    seeds = sorted({row.seed for row in rows})
+    sources = sorted({row.published_source for row in rows if row.published_source})
+    speakers = sorted({(row.trials, row.num_speakers) for row in rows if row.num_speakers})
+    return [
+        EER_DEFINITION,
+        *(f"{trials}: {count} speakers." for trials, count in speakers),
+        *(
+            ["– in place of an interval: the list's speakers are not known."]
+            if any(not row.eer_interval for row in rows)
+            else []
+        ),
+        *(f"The paper's EER, not ours: {source}." for source in sources),
+        f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}.",
+    ]

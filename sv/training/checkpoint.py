@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
+import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not Path(path).exists():
         raise DataError(f"{path} is missing; train the system first (stage 4)")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # the checksums, which torch does not look at
+    except Exception as error:  # a damaged zip fails in many ways, none of which is a bug of ours
+        raise DataError(f"{path}: not a whole checkpoint ({error}); remove it, or put a copy back") from None
+    if damaged is not None:
+        raise DataError(f"{path}: damaged ({damaged} is not what was written); remove it, or put a copy back")
+    try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch names a damaged file in many ways, none of which is a bug of ours.
-        why = re.split(r"[.\n]", str(error), maxsplit=1)[0]
-        raise DataError(f"{path}: not a readable checkpoint ({why}); remove it, or restore it from a copy") from None
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise DataError(f"{path}: cannot be loaded as numbers and text alone ({why[:100]} …)") from None
     wanted = {"model", "head", "optimiser", "scaler", "speakers", "feature_dim", "epoch", "best"}
     if not isinstance(stored, dict) or stored.keys() != wanted:
         found = first_few(map(str, stored), 9) if isinstance(stored, dict) else f"a {type(stored).__name__}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from sv.errors import UserError
 from sv.features.files import FeatureReader
 from sv.training.sampler import BalancedChunks, Batch
 
@@ -17,8 +18,11 @@ class ChunkLoader(torch.utils.data.Dataset):
     def __init__(self, sampler: BalancedChunks, reader: FeatureReader) -> None:
         self.sampler, self.reader = sampler, reader
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        return load_batch(self.sampler.batch(*key), self.reader)
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | UserError:
+        try:
+            return load_batch(self.sampler.batch(*key), self.reader)
+        except UserError as error:  # raised by a worker, it would reach the user as a traceback
+            return error
 
 
 def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,17 +34,22 @@ def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch
 def batches(
     sampler: BalancedChunks, reader: FeatureReader, first_epoch: int, epochs: int, workers: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """All batches of epochs first_epoch .. epochs, in order, without a pause between epochs."""
-    keys = [(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))]
+    """All batches of epochs first_epoch .. epochs - 1, in order, without a pause between epochs.
+
+    Raises what the reader raises, whichever process it reads in.
+    """
     loader = torch.utils.data.DataLoader(
         ChunkLoader(sampler, reader),
         batch_size=None,
-        sampler=keys,  # type: ignore[arg-type]
+        sampler=[(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))],
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread if workers else None,
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
 
 
 def _one_thread(_: int) -> None:

@@ -94,15 +94,17 @@ def train(
 
             progress.add(loss.detach(), (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
             if progress.due():
+                if (bad := progress.first_not_finite()) is not None:
+                    raise UserError(_not_finite(sampler.batch(epoch, bad), epoch, bad, run))
                 window = progress.show()
-                if not math.isfinite(window.loss):
-                    raise UserError(_not_finite(sampler.batch(epoch, index), epoch, index, run))
                 board.add_scalar("train/loss", window.loss, step)
                 board.add_scalar("train/top1", window.top1, step)
                 board.add_scalar("train/lr", lr, step)
 
         trained = progress.close()
         held = evaluate(model, head, held_out, held_out_reader, precision)
+        if not math.isfinite(held.loss):  # the epoch's last step spoilt the weights: keep the checkpoint before it
+            raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
         board.add_scalar("held_out/loss", held.loss, (epoch + 1) * len(sampler))
         board.add_scalar("held_out/top1", held.top1, (epoch + 1) * len(sampler))
         log.info(
@@ -146,12 +148,17 @@ def evaluate(
 
 
 def _not_finite(batch: Batch, epoch: int, index: int, run: Path) -> str:
+    utterances = first_few(chunk.utterance for chunk in batch.chunks)
+    return (
+        f"the loss is no longer a number (epoch {epoch + 1}, step {index + 1}, batch of {utterances});"
+        f" {_what_to_do(run)}"
+    )
+
+
+def _what_to_do(run: Path) -> str:
     last = run / "checkpoints" / "last.pt"
     keep = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
-    return (
-        f"the loss is no longer a number (epoch {epoch + 1}, step {index + 1}, batch of"
-        f" {first_few(chunk.utterance for chunk in batch.chunks)}); {keep}; lower the learning rate or set clip_norm"
-    )
+    return f"{keep}; lower the learning rate or set clip_norm"
 
 
 def _read_curves(path: Path, epochs: int) -> list[str]:

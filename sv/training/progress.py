@@ -21,6 +21,8 @@ def log_to(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = logging.FileHandler(path)
     file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    for handler in log.handlers:
+        handler.close()
     log.handlers = [file, _AboveBar()]
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -70,6 +72,7 @@ class Progress:
         self._name, self._epoch, self._epochs, self._steps = name, epoch, epochs, steps
         self._step = 0
         self._whole, self._window = Totals(), Totals()
+        self._losses: list[torch.Tensor] = []  # of the window
         self._started = self._shown = time.monotonic()
         self._bar = tqdm(
             total=steps,
@@ -82,6 +85,7 @@ class Progress:
     def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int) -> None:
         """Count a step."""
         self._step += 1
+        self._losses.append(loss.detach())
         self._whole.add(loss, correct, count)
         self._window.add(loss, correct, count)
         self._bar.update()
@@ -90,9 +94,15 @@ class Progress:
         """Whether to show something: every ten seconds, and at an epoch's last step."""
         return self._step == self._steps or time.monotonic() - self._shown >= LOG_EVERY_S
 
+    def first_not_finite(self) -> int | None:
+        """The epoch's first step, from 0, since the last `show` whose loss is not a number."""
+        bad = torch.stack(self._losses).isfinite().logical_not().nonzero().flatten().tolist()
+        return self._step - len(self._losses) + bad[0] if bad else None
+
     def show(self) -> Means:
         """Log a line (not at the last step, when the epoch's own line follows); the means since the last one."""
         window, self._window, self._shown = self._window.means(), Totals(), time.monotonic()
+        self._losses.clear()
         per_step = (time.monotonic() - self._started) / self._step
         left = (self._epochs - self._epoch) * self._steps - self._step
         hours, seconds = divmod(round(left * per_step), 3600)

@@ -37,10 +37,10 @@ class BalancedChunks:
     An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is drawn between the shortest
     and the longest chunk, but is no longer than what each of its speakers can fill with some utterance; of the
     utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances shorter than the
-    shortest chunk are not used: `too_short` names them. Batches are equal to within one
-    chunk, and no larger than asked.
+    shortest chunk are not used: `too_short` names them. Batches are equal to within one chunk, and no larger than
+    asked.
 
-    Raises DataError if a speaker has no utterance left.
+    Raises DataError if a speaker has no utterance left, or there is one speaker only.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class BalancedChunks:
         self.chunks_per_speaker = chunks_per_speaker
         self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0]}
         self.speakers = sorted(set(utt2spk.values()))
+        if len(self.speakers) < 2:
+            raise DataError(f"a network learns to tell speakers apart; the training set has {len(self.speakers)}")
         by_speaker: dict[str, list[str]] = {speaker: [] for speaker in self.speakers}
         for utt in sorted(num_frames.keys() - self.too_short.keys()):
             by_speaker[utt2spk[utt]].append(utt)

@@ -8,7 +8,7 @@ from sv.data.ark import ArkWriter
 from sv.data.datadir import DataDir
 from sv.data.tables import write_table
 
-CONF = Path(__file__).parents[2] / "conf" / "features" / "mfcc23_8k.conf"
+CONF = Path(__file__).parents[1] / "data" / "conf" / "features" / "mfcc23_8k.conf"
 DIM = 4
 
 
@@ -18,7 +18,7 @@ def write_features(data, frames, name="mfcc23_8k", seed=0, spread=1.0, voiced=0.
     Args:
         data: the data directory's path.
         frames: {utterance: number of frames}; an utterance is called SPEAKER-REST.
-        spread: how far apart the speakers' patterns are; frames have unit variance around them.
+        spread: of the speakers' means; frames have unit variance around them. (A sliding mean would take it away.)
         voiced: the part of frames that the VAD keeps, drawn per frame.
     """
     folder = Path(data).resolve() / "feats" / name
@@ -27,19 +27,17 @@ def write_features(data, frames, name="mfcc23_8k", seed=0, spread=1.0, voiced=0.
     num_voiced = {}
     with ArkWriter(folder / "arks" / "feats.1") as feats, ArkWriter(folder / "arks" / "vad.1") as vad:
         for utt in sorted(frames):
-            of_speaker = np.random.default_rng(sum(utt.split("-")[0].encode()))
-            # A slow wave of the speaker's own shape, as a sliding mean would take a constant away.
-            phase = 2 * np.pi * np.arange(frames[utt])[:, None] / of_speaker.uniform(4, 20, DIM)
-            feats.write(utt, rng.normal(size=(frames[utt], DIM)) + spread * np.sin(phase))
+            of_speaker = np.random.default_rng(list(utt.split("-")[0].encode()))
+            feats.write(utt, rng.normal(size=(frames[utt], DIM)) + spread * of_speaker.normal(size=DIM))
             is_voiced = rng.random(frames[utt]) < voiced
             vad.write(utt, is_voiced.astype(np.float32))
             num_voiced[utt] = int(is_voiced.sum())
+    DataDir({utt: utt.split("-")[0] for utt in frames}).write(folder)
     (folder / "arks" / "feats.1.scp").rename(folder / "feats.scp")
     (folder / "arks" / "vad.1.scp").rename(folder / "vad.scp")
     (folder / "feats.conf").write_text(CONF.read_text())
     write_table(folder / "utt2num_frames", frames)
     write_table(folder / "utt2num_voiced", num_voiced)
-    DataDir({utt: utt.split("-")[0] for utt in frames}).write(folder)
     return folder
 
 

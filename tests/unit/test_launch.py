@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from sv.errors import UserError
 from sv.launch import JobsFailed, run_array, run_jobs
+
+ROOT = str(Path(__file__).parents[2])
 
 
 def shell(script):
@@ -72,8 +75,9 @@ def test_no_more_jobs_at_once_than_allowed(tmp_path):
     assert max(counts) <= 2
 
 
-def test_paths_of_the_user_may_hold_job(tmp_path):
-    """`validate_data` fails on a folder that is not there and names it, JOB and all."""
+def test_paths_of_the_user_may_hold_job(tmp_path, monkeypatch):
+    """`extract` fails on a folder that is not there and names it, JOB and all."""
+    monkeypatch.setenv("PYTHONPATH", ROOT)
     with pytest.raises(JobsFailed) as caught:
         run_array("extract", [f"{tmp_path}/JOBS", "data"], 1, tmp_path / "JOB" / "log")
     assert f"{tmp_path}/JOBS: not a run" in str(caught.value)
@@ -88,7 +92,9 @@ def test_interrupt_ends_every_job_and_starts_no_other(tmp_path, number):
         f"run(lambda: run_jobs(['/bin/sh', '-c', 'cd {tmp_path}; echo $$ > JOB.pid; exec sleep 60'],"
         f" 1, 4, '{tmp_path}/x.JOB.log', max_jobs=2), 'launcher.py')"
     )
-    launcher = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": ROOT}, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 20
     while len(list(tmp_path.glob("*.pid"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)

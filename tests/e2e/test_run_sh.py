@@ -55,7 +55,7 @@ def test_summary_says_where_the_results_are(finished):
 def test_every_file_of_the_run_is_where_the_design_says(finished):
     """Data directory, features, run folder."""
     _, work = finished
-    feats = work / "data/mini/vox1_train/feats/mfcc23_8k"
+    feats = work / "data/mini/vox1_train/feats/mfcc30_16k"
     run = work / "exp/mini/xvector-small/seed1"
     for path in (
         *(feats / name for name in ("feats.scp", "vad.scp", "utt2num_frames", "utt2spk", "spk2utt")),

@@ -1,0 +1,35 @@
+"""Commands of `sv.cli` run in the tests' process, their jobs one after the other, as starting torch takes seconds."""
+
+import importlib
+import sys
+
+import pytest
+
+import sv.cli
+
+
+def run_command(monkeypatch, capsys, name, *options):
+    """A command's main as `python -m sv.cli.NAME` runs it: (exit code, stdout, stderr)."""
+    module = importlib.import_module(f"sv.cli.{name}")
+
+    def run_array(module_name, arguments, jobs, log_dir):
+        for job in range(1, jobs + 1):
+            monkeypatch.setattr(sys, "argv", [module_name, *arguments, "--nj", str(jobs), "--job", str(job)])
+            module.main()
+
+    if hasattr(module, "run_array"):
+        monkeypatch.setattr(module, "run_array", run_array)
+    monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
+    with pytest.raises(SystemExit) as ended:
+        sv.cli.run(module.main, module.__file__)
+    out, err = capsys.readouterr()
+    code = ended.value.code
+    return (1, out, f"{code}\n") if isinstance(code, str) else (code, out, err)
+
+
+def refused(result):
+    """The one line of a command that failed."""
+    code, _, stderr = result
+    assert code == 1
+    assert stderr.count("\n") == 1
+    return stderr

@@ -1,0 +1,212 @@
+"""The results table: figures of a list counted by hand, its text, and the report that a command leaves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sv.cli import report
+from sv.data.datadir import DataDir
+from sv.data.tables import write_table
+from sv.data.trials import Trials
+from sv.errors import DataError
+from sv.report.results import Row, figures, markdown_table, notes, table, text_table
+from sv.run import Run
+from sv.scoring.trials import write_scores
+from sv.system import find_systems, load_system
+
+SYSTEMS = find_systems(Path(__file__).parents[1] / "data" / "conf")
+
+
+def hand_made():
+    """Four targets at 1.5 3 4 5, four non-targets at 0 1 2 3.5; speakers a and b have utterances a-0 … b-3."""
+    enrol = ["a-0", "a-0", "b-0", "b-0", "a-0", "a-0", "b-0", "b-0"]
+    test = ["a-1", "a-2", "b-1", "b-2", "b-1", "b-2", "a-1", "a-2"]
+    trials = Trials(enrol, test, np.array([True] * 4 + [False] * 4))
+    return trials, np.array([1.5, 3, 4, 5, 0, 1, 2, 3.5])
+
+
+def speaker_of(trials):
+    return {utt: utt[0] for utt in [*trials.enrol, *trials.test]}
+
+
+def row(**changes):
+    figure = {
+        "system": "xvector-small", "backend": "plda", "trials": "mini", "seed": 1,
+        "eer": 0.0512, "eer_interval": (0.0312, 0.1), "eer_nearest": 0.05, "min_dcf_05": 0.31, "min_dcf_01": 0.4,
+        "min_cllr": 0.2, "num_listed": 1200, "num_trials": 1200, "num_targets": 100, "num_speakers": 24,
+        "published_eer": None, "published_source": None,
+    }  # fmt: skip
+    return Row(**figure | changes)
+
+
+def test_figures_of_a_hand_made_list():
+    """The hull's corners are (miss, false alarm) = (0, 1/2) [t = 1.5] and (1/2, 0) [t = 4], with (1/4, 1/4) on the
+    line between them; min DCF at .05 is a threshold of 4: misses 1/2, no false alarm, 19 times as dear."""
+    trials, scores_N = hand_made()
+    found, roc = figures(trials, scores_N, speaker_of(trials))
+    assert found["eer"] == pytest.approx(0.25)
+    assert found["eer_nearest"] == pytest.approx(0.25)
+    assert found["min_dcf_05"] == found["min_dcf_01"] == pytest.approx(0.5)
+    # PAV pools {1.5, 2, 3, 3.5} with two of each: LLR 0, one bit each; the other trials cost nothing.
+    assert found["min_cllr"] == pytest.approx(0.5)
+    assert (found["num_trials"], found["num_targets"], found["num_speakers"]) == (8, 4, 2)
+    assert (roc.n_target, roc.n_nontarget) == (4, 4)
+    low, high = found["eer_interval"]
+    assert 0 <= low <= 0.25 <= high <= 1
+
+
+def test_no_interval_where_a_speaker_is_unknown():
+    trials, scores_N = hand_made()
+    speaker = speaker_of(trials)
+    del speaker["b-2"]
+    found, _ = figures(trials, scores_N, speaker)
+    assert (found["eer_interval"], found["num_speakers"]) == (None, 0)
+    assert found["eer"] == pytest.approx(0.25)
+
+
+def test_rates_are_shown_in_percent_with_what_is_not_known_as_a_dash():
+    assert table([row(), row(eer_interval=None, published_eer=6.1, num_trials=1199)])[1:] == [
+        ("xvector-small", "plda", "mini", "5.12", "3.12–10.00", "0.310", "0.400", "0.200", "1,200", "–"),
+        ("xvector-small", "plda", "mini", "5.12", "–", "0.310", "0.400", "0.200", "1,199 of 1,200", "6.10"),
+    ]
+
+
+def test_text_table_is_lined_up():
+    """Names to the left, figures to the right, whatever their widths."""
+    header, rule, *lines = text_table([row(), row(system="x", trials="vox1_o", eer=0.123, published_eer=6.1)])
+    assert set(rule) == {"-"}
+    assert len(rule) == len(header)
+    for column in ("back end", "trial list"):
+        assert {line[header.index(column) - 1] for line in lines} == {" "}
+        assert " " not in {line[header.index(column)] for line in lines}
+    for column in ("EER %", "95 % interval", "minDCF.05", "min Cllr", "trials", "paper's EER %"):
+        end = header.index(column) + len(column)
+        assert " " not in {line[end - 1] for line in lines}
+        assert {line[end : end + 1] for line in lines} <= {" ", ""}
+
+
+def test_several_seeds_have_a_column():
+    one, two = table([row(), row()]), table([row(), row(seed=2)])
+    assert "seed" not in one[0]
+    assert two[0][:3] == ("system", "seed", "back end")
+    assert [line[1] for line in two[1:]] == ["1", "2"]
+
+
+def test_papers_have_a_column_where_there_is_one():
+    assert "paper's EER %" not in table([row(), row()])[0]
+    assert table([row(), row(published_eer=6.1)])[0][-1] == "paper's EER %"
+
+
+def test_markdown_has_the_same_cells_in_as_many_columns():
+    lines = markdown_table([row(), row(seed=2)])
+    cells = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    assert [cells[0], *cells[2:]] == table([row(), row(seed=2)])
+    assert cells[1] == ("---",) * 4 + ("---:",) * 6
+
+
+def test_notes_say_what_holds_for_the_table():
+    said = "\n".join(notes([row(), row(seed=2, published_eer=6.1, published_source="Someone, Table 1")]))
+    assert "convex hull" in said
+    assert "mini: 24 speakers." in said
+    assert "The paper's EER, not ours: Someone, Table 1." in said
+    assert said.endswith("Seeds 1, 2.")
+    assert "–" not in "\n".join(notes([row()])[1:])
+    assert "speakers are not known" in "\n".join(notes([row(eer_interval=None, num_speakers=0)]))
+
+
+# -- The command ---------------------------------------------------------------------------------------------
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["report", *map(str, arguments)])
+    report.main()
+
+
+@pytest.fixture
+def scored(tmp_path, monkeypatch):
+    """Two seeds of a run, scored by two back ends on a list of 12 speakers; the working folder is tmp_path."""
+    monkeypatch.chdir(tmp_path)
+    utts = [f"s{s:02d}-{u}" for s in range(12) for u in range(4)]
+    DataDir({utt: utt[:3] for utt in utts}).write("data/test")
+    pairs = [(e, t) for e in utts if e.endswith("-0") for t in utts if not t.endswith("-0")]
+    trials = Trials([e for e, _ in pairs], [t for _, t in pairs], np.array([e[:3] == t[:3] for e, t in pairs]))
+    trials.write("data/test/trials_vox1_o")
+    rng = np.random.default_rng(0)
+    runs = []
+    for seed in (1, 2):
+        runs.append(Run.create("exp", "published", seed, load_system(SYSTEMS["published"])))
+        for backend in ("cosine", "plda"):
+            write_scores(runs[-1].scores("vox1_o", backend), trials, rng.normal(2.0 * trials.is_target))
+    return runs, trials
+
+
+def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
+    runs, _ = scored
+    command(
+        monkeypatch, "--out", "report", "--title", "Title", "--note", "A note.",
+        "--trials", "data/test/trials_vox1_o", *(this.path for this in runs),
+    )  # fmt: skip
+    rows = json.loads(Path("report/results.json").read_text())
+    assert [(r["system"], r["seed"], r["backend"]) for r in rows] == [
+        ("published", seed, backend) for seed in (1, 2) for backend in ("cosine", "plda")
+    ]
+    assert [r["published_eer"] for r in rows] == [None, 6.1, None, 6.1]  # its figure is for PLDA
+    assert {(r["num_trials"], r["num_targets"], r["num_speakers"]) for r in rows} == {(432, 36, 12)}
+    text = Path("report/results.md").read_text()
+    assert text.startswith("# Title\n\n**A note.**\n\n| system | seed |")
+    assert "![DET curves](det_vox1_o.png)" in text
+    said = capsys.readouterr().out
+    for r in rows:
+        assert f"{100 * r['eer']:.2f}" in text
+        assert f"{100 * r['eer']:.2f}" in said
+    assert said.startswith("A note.\n\nsystem ")
+    assert "table: report/results.md\nDET:   report/det_vox1_o.png\n" in said
+    assert sorted(path.name for path in Path("report").iterdir()) == ["det_vox1_o.png", "results.json", "results.md"]
+
+
+def test_every_seed_has_its_curve(scored, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("sv.cli.report.plot_det", lambda curves, title, path: drawn.update(curves))
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", *(this.path for this in scored[0]))
+    assert list(drawn) == [f"published seed {seed} / {b}" for seed in (1, 2) for b in ("cosine", "plda")]
+
+
+def test_unchanged_report_has_the_same_bytes(scored, monkeypatch):
+    """Date and time are nowhere in it."""
+    for out in ("a", "b"):
+        command(monkeypatch, "--out", out, "--trials", "data/test/trials_vox1_o", scored[0][0].path)
+    for path in Path("a").iterdir():
+        assert path.read_bytes() == (Path("b") / path.name).read_bytes()
+
+
+def test_trials_that_scoring_left_out_are_counted(scored, monkeypatch, capsys):
+    """`score --allow-missing` dropped a test utterance, which is in 12 trials."""
+    (run, _), trials = scored
+    write_table(run.path / "scores" / "vox1_o.dropped.txt", {"s00-1": "test utterance without an embedding"})
+    rest, _ = trials.with_ids(set(trials.enrol), set(trials.test) - {"s00-1"})
+    for backend in ("cosine", "plda"):
+        write_scores(run.scores("vox1_o", backend), rest, np.random.default_rng(1).normal(2.0 * rest.is_target))
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+    assert "420 of 432" in capsys.readouterr().out
+
+
+def test_models_are_their_utterances_speakers(scored, monkeypatch):
+    """With `models` beside the trials there is an interval over speakers; of unknown utterances there is none."""
+    write_table("data/test/models", {"m1": "s01-0 s01-1", "m2": "elsewhere-0"})
+    speaker = report.speakers_of(Path("data/test"))
+    assert speaker["m1"] == speaker["s01-2"] == "s01"
+    assert "m2" not in speaker
+
+
+@pytest.mark.parametrize("what", ["scores", "labels"])
+def test_report_of_nothing_to_report_is_one_line(scored, monkeypatch, what):
+    run, trials = scored[0][0], scored[1]
+    if what == "scores":
+        run.scores("vox1_o", "plda").unlink()
+    else:
+        Trials(trials.enrol, trials.test, None).write("data/test/trials_vox1_o")
+    with pytest.raises(DataError, match={"scores": "score first", "labels": "no labels"}[what]):
+        command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+    assert not Path("report/results.md").exists()

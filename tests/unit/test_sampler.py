@@ -1,0 +1,124 @@
+"""What an epoch is made of, by counting; the addressing of its randomness; the held-out batches."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from sv.errors import DataError
+from sv.training.sampler import BalancedChunks, held_out_batches
+
+NUM_FRAMES = {f"s{s}-{u}": 30 + 11 * u + 7 * s for s in range(5) for u in range(4)} | {"s1-x": 19, "s3-x": 12}
+UTT2SPK = {utt: utt.split("-")[0] for utt in NUM_FRAMES}
+
+
+def sampler(num_frames=NUM_FRAMES, utt2spk=UTT2SPK, chunk=(20, 60), batch_size=8, per_speaker=6, seed=1):
+    return BalancedChunks(num_frames, utt2spk, chunk, batch_size, per_speaker, seed)
+
+
+def epoch_of(chunks, epoch=0):
+    return [chunks.batch(epoch, index) for index in range(len(chunks))]
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+@pytest.mark.parametrize("per_speaker", [1, 6, 7])
+def test_every_speaker_has_as_many_chunks(per_speaker, epoch):
+    batches = epoch_of(sampler(per_speaker=per_speaker), epoch)
+    assert Counter(c.speaker for b in batches for c in b.chunks) == dict.fromkeys(range(5), per_speaker)
+
+
+def test_chunks_lie_within_utterances_of_their_speaker():
+    chunks = sampler()
+    for epoch in range(20):
+        for batch in epoch_of(chunks, epoch):
+            for chunk in batch.chunks:
+                assert UTT2SPK[chunk.utterance] == chunks.speakers[chunk.speaker]
+                assert 0 <= chunk.start <= NUM_FRAMES[chunk.utterance] - batch.length
+
+
+def test_lengths_lie_between_the_bounds_and_reach_both():
+    """A speaker whose longest utterance is shorter than the longest chunk lowers its batch's length, no further."""
+    chunks = sampler()
+    lengths = {batch.length for epoch in range(60) for batch in epoch_of(chunks, epoch)}
+    assert min(lengths) == 20
+    assert max(lengths) == 60
+    short = sampler({**NUM_FRAMES, **{f"s2-{u}": 40 for u in range(4)}})
+    for epoch in range(60):
+        for batch in epoch_of(short, epoch):
+            assert batch.length <= (40 if any(chunk.speaker == 2 for chunk in batch.chunks) else 60)
+
+
+@pytest.mark.parametrize("batch_size", [3, 4, 7, 8, 29, 30, 31, 100])
+def test_batches_are_equal_to_within_one_and_no_larger_than_asked(batch_size):
+    sizes = [len(batch.chunks) for batch in epoch_of(sampler(batch_size=batch_size))]
+    assert sum(sizes) == 30
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == -(-30 // batch_size)
+    assert min(sizes) >= 2  # batch normalisation
+
+
+def test_batch_is_a_function_of_seed_epoch_and_index():
+    """Asked for in any order, of any sampler; each of the three makes another."""
+    first, again = sampler(), sampler()
+    backwards = {(e, i): again.batch(e, i) for e in (2, 0, 1) for i in reversed(range(len(again)))}
+    for (epoch, index), batch in backwards.items():
+        assert first.batch(epoch, index) == batch
+    assert len({str(batch) for batch in backwards.values()}) == len(backwards)
+    assert sampler(seed=2).batch(0, 0) != first.batch(0, 0)
+
+
+def test_order_of_the_tables_does_not_matter():
+    shuffled = dict(reversed(NUM_FRAMES.items()))
+    assert epoch_of(sampler(shuffled, dict(reversed(UTT2SPK.items())))) == epoch_of(sampler())
+
+
+def test_too_short_utterances_are_listed_and_not_used():
+    chunks = sampler()
+    assert chunks.too_short == {"s1-x": 19, "s3-x": 12}
+    used = {c.utterance for epoch in range(30) for b in epoch_of(chunks, epoch) for c in b.chunks}
+    assert used == NUM_FRAMES.keys() - chunks.too_short.keys()
+
+
+def test_starts_are_uniform():
+    """One utterance, one length: 31 starts, 6000 draws, chi-square below its 99.9 % point (59.7)."""
+    chunks = sampler({"a-1": 50, "b-1": 50}, {"a-1": "a", "b-1": "b"}, (20, 20), 60, 30)
+    starts = [c.start for epoch in range(100) for b in epoch_of(chunks, epoch) for c in b.chunks]
+    counts = np.bincount(starts, minlength=31)
+    assert len(counts) == 31
+    assert (np.square(counts - 6000 / 31) / (6000 / 31)).sum() < 59.7
+
+
+def test_utterances_of_a_speaker_are_drawn_alike():
+    """All are long enough: 4 utterances, 600 draws, chi-square below its 99.9 % point (16.3)."""
+    chunks = sampler(chunk=(20, 30))
+    used = Counter(c.utterance for epoch in range(100) for b in epoch_of(chunks, epoch) for c in b.chunks)
+    counts = np.array([used[f"s0-{u}"] for u in range(4)])
+    assert counts.sum() == 600
+    assert (np.square(counts - 150) / 150).sum() < 16.3
+
+
+def test_speaker_without_a_long_enough_utterance_is_one_line():
+    with pytest.raises(DataError, match=r"^2 of 7 speakers have no utterance of 20 .*\(first: t0\)") as caught:
+        sampler(NUM_FRAMES | {"t0-0": 19, "t1-0": 5}, UTT2SPK | {"t0-0": "t0", "t1-0": "t1"})
+    assert "\n" not in str(caught.value)
+
+
+def test_one_speaker_alone_is_refused():
+    with pytest.raises(DataError, match="the training set has 1"):
+        sampler({"a-1": 50}, {"a-1": "a"})
+
+
+def test_held_out_batches_are_the_middles_of_all_long_enough():
+    batches = held_out_batches(NUM_FRAMES, UTT2SPK, [f"s{s}" for s in range(5)], 35, batch_size=4)
+    chunks = [chunk for batch in batches for chunk in batch.chunks]
+    assert [c.utterance for c in chunks] == sorted(u for u, n in NUM_FRAMES.items() if n >= 35)
+    assert all(abs(c.start - (NUM_FRAMES[c.utterance] - 35 - c.start)) <= 1 for c in chunks)
+    assert all(UTT2SPK[c.utterance] == f"s{c.speaker}" for c in chunks)
+    assert {batch.length for batch in batches} == {35}
+    assert max(len(batch.chunks) for batch in batches) == 4
+
+
+def test_held_out_set_without_a_long_enough_utterance_is_one_line():
+    with pytest.raises(DataError, match="no held-out utterance has 500"):
+        held_out_batches(NUM_FRAMES, UTT2SPK, [f"s{s}" for s in range(5)], 500, batch_size=4)

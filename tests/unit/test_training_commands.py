@@ -1,0 +1,160 @@
+"""`train` and `extract` as a user starts them: killed and resumed, one job and two, and their one-line refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from feature_sets import write_features
+from trainings import small_run, write_sets
+
+from sv.cli import extract, train
+from sv.data.vectors import Vectors
+from sv.errors import DataError
+from sv.features.files import FeatureReader
+from sv.launch import JobsFailed
+from sv.models.extraction import embeddings
+from sv.run import Run
+from sv.training.checkpoint import load_model, read_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _sv_is_found(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture
+def threads(monkeypatch, request):
+    """As many threads here and in the processes started; sums in another order may round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(request.param))
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    return write_sets(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def trained(sets, tmp_path_factory):
+    """A run trained for an epoch; the commands below do not change its checkpoints."""
+    run = small_run(tmp_path_factory.mktemp("exp"), "training.epochs=1")
+    train.train_run(run, *sets, ngpu=0, workers=0)
+    return run
+
+
+def started(module, *arguments):
+    command = [sys.executable, "-m", f"sv.cli.{module}", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def in_process(monkeypatch, command, *arguments):
+    monkeypatch.setattr("sys.argv", [command.__name__, *map(str, arguments)])
+    command.main()
+
+
+@pytest.mark.parametrize("threads", [1], indirect=True)
+def test_training_killed_and_started_again_ends_with_the_same_bytes(sets, tmp_path, threads):
+    """Killed by force when the first epoch's checkpoint appears, against one that nobody touched."""
+    settings = ("training.epochs=8", "training.chunks_per_speaker=16")
+    whole = small_run(tmp_path / "whole", *settings)
+    train.train_run(whole, *sets, ngpu=0, workers=0)
+    cut = small_run(tmp_path / "cut", *settings)
+    options = ("--ngpu", 0, "--train", sets[0], "--valid", sets[1], cut.path)
+    process = started("train", *options)
+    deadline = time.monotonic() + 60
+    while not cut.checkpoint().exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert read_checkpoint(cut.checkpoint())["epoch"] < 8
+    again = started("train", *options)
+    said, complaint = again.communicate(timeout=120)
+    assert (again.returncode, complaint) == (0, "")
+    assert "resumed after epoch" in said
+    for name in ("checkpoints/last.pt", "checkpoints/best.pt", "curves.tsv"):
+        assert (cut.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert not [path for path in cut.path.rglob("*.partial") if path.parent.name != "checkpoints"]
+
+
+def test_two_jobs_extract_the_vectors_of_one(trained, tmp_path, monkeypatch):
+    """Two processes against this one; those too short for the network go to dropped.txt with the reason."""
+    frames = {f"spk{i:02d}-{n}": n for i, n in enumerate((14, 20, 60, 9, 200, 300, 33))}
+    folder = write_features(tmp_path / "test", frames, voiced=1.0)
+    in_process(monkeypatch, extract, "--nj", 2, "--ngpu", 0, trained.path, tmp_path / "test")
+    out = trained.embeddings("test")
+    reader = FeatureReader.of_system(folder, trained.system)
+    kept = [utt for utt, n in frames.items() if n >= 15]
+    expected = dict(embeddings(load_model(trained), reader, kept, torch.device("cpu")))
+    found = Vectors.read(out / "xvector.scp")
+    assert found.keys == sorted(kept)
+    for key, vector in zip(found.keys, found.x_ND, strict=True):
+        assert np.linalg.norm(vector - expected[key]) < 1e-5 * np.linalg.norm(expected[key])
+    assert (out / "dropped.txt").read_text().splitlines() == [
+        "spk00-14 14 voiced frames, the network needs 15",
+        "spk03-9 9 voiced frames, the network needs 15",
+    ]
+    assert (out / "utt2spk").read_text().splitlines() == [f"{utt} {utt.split('-')[0]}" for utt in sorted(kept)]
+    assert sorted(path.name for path in (out / "log").iterdir()) == ["extract.1.log", "extract.2.log"]
+
+
+def test_extraction_without_a_checkpoint_is_one_line(sets, tmp_path, monkeypatch):
+    run = small_run(tmp_path)
+    with pytest.raises(DataError, match=r"last\.pt is missing; train the system first \(stage 4\)$"):
+        in_process(monkeypatch, extract, run.path, sets[1])
+    assert not (run.path / "embeddings").exists()
+
+
+def test_extraction_by_a_damaged_checkpoint_names_job_reason_and_log(sets, trained, tmp_path, monkeypatch):
+    """The failing job's own line, through the array."""
+    run = small_run(tmp_path)
+    run.checkpoint().parent.mkdir()
+    run.checkpoint().write_bytes(trained.checkpoint().read_bytes()[:1000])
+    with pytest.raises(JobsFailed) as caught:
+        in_process(monkeypatch, extract, "--ngpu", 0, run.path, sets[1])
+    assert "job 1 of 1 failed: extract: " in str(caught.value)
+    assert "last.pt: not a whole checkpoint" in str(caught.value)
+    assert str(run.embeddings("valid") / "log" / "extract.1.log") in str(caught.value)
+    assert not (run.embeddings("valid") / "xvector.scp").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--train", "no-such", "--valid", "no-such", "RUN"], "train: no-such/feats/mfcc23_8k: no features here"),
+        (["--train", "x", "--valid", "x", "--ngpu", "2", "RUN"], "train: --ngpu is 0 or 1"),
+        (["--train", "x", "--valid", "x", "no-such"], "train: no-such: not a run"),
+        (["--train", "x", "RUN"], "train: the following arguments are required: --valid; see --help"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_1(tmp_path, arguments, problem, monkeypatch, capsys):
+    run = small_run(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train", *[str(run.path) if a == "RUN" else a for a in arguments]])
+    with pytest.raises(SystemExit) as caught:
+        train.run(train.main, train.__file__)
+    said = caught.value.code if isinstance(caught.value.code, str) else capsys.readouterr().err
+    assert said.startswith(problem)
+    assert "\n" not in said.strip()
+
+
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_same_seed_trains_the_same_network_in_another_process(sets, tmp_path, threads):
+    """Weights, batches and sums are a function of the seed, on several threads and with workers."""
+    settings = ("training.epochs=1",)
+    here = small_run(tmp_path / "here", *settings)
+    train.train_run(here, *sets, ngpu=0, workers=0)
+    there = Run.open(small_run(tmp_path / "there", *settings).path)
+    process = started("train", "--ngpu", 0, "--workers", 2, "--train", sets[0], "--valid", sets[1], there.path)
+    assert process.wait(timeout=120) == os.EX_OK
+    assert here.checkpoint().read_bytes() == there.checkpoint().read_bytes()
