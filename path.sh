@@ -8,6 +8,7 @@ export LC_ALL=C                     # one sort order for every list and every to
 export PYTHONPATH="$SV_ROOT${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONUNBUFFERED=1
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}   # threads that wait must not take the cores from other programs
+export ONEDNN_PRIMITIVE_CACHE_CAPACITY=${ONEDNN_PRIMITIVE_CACHE_CAPACITY:-512}  # its default, 1024, is gigabytes
 export TF_CPP_MIN_LOG_LEVEL=3       # TensorBoard's writer is not the place for another framework's greetings
 
 sv_die() { echo "path.sh: $*" >&2; exit 1; }

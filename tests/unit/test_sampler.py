@@ -104,6 +104,13 @@ def test_speaker_without_a_long_enough_utterance_is_one_line():
     assert "\n" not in str(caught.value)
 
 
+def test_lengths_are_ten_frames_apart():
+    """Of chunks of 203 to 398 frames only 203, 213, … 393 are drawn, so that a training meets few shapes."""
+    chunks = sampler({"a-1": 500, "b-1": 500}, {"a-1": "a", "b-1": "b"}, chunk=(203, 398), batch_size=2)
+    lengths = {batch.length for epoch in range(200) for batch in epoch_of(chunks, epoch)}
+    assert lengths == set(range(203, 399, 10))
+
+
 def test_one_speaker_alone_is_refused():
     with pytest.raises(DataError, match="the training set has 1"):
         sampler({"a-1": 50}, {"a-1": "a"})
