@@ -17,8 +17,8 @@ sv_die() { echo "path.sh: $*" >&2; exit 1; }
 sv_missing_packages() {
   "$1" - <<'PY'
 import importlib.util, sys
-if sys.version_info < (3, 10):
-    print("python>=3.10")
+if sys.version_info < (3, 11):
+    print("python>=3.11")
 names = "torch torchaudio numpy scipy soundfile av kaldiio webrtcvad yaml pydantic tqdm matplotlib tensorboard"
 print(*[n for n in names.split() if importlib.util.find_spec(n) is None])
 PY
@@ -28,9 +28,9 @@ sv_make_venv() {
   local venv=$SV_ROOT/.venv
   # The copy of requirements.txt is written last: an install that was cut short is taken up again.
   cmp -s "$SV_ROOT/requirements.txt" "$venv/installed.txt" && return 0
-  command -v python3 >/dev/null || sv_die "python3 is not on PATH; install Python 3.10 or later, or name one with SV_PYTHON=/path/python"
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-    || sv_die "$(python3 --version) is too old; Python 3.10 or later is needed, name one with SV_PYTHON=/path/python"
+  command -v python3 >/dev/null || sv_die "python3 is not on PATH; install Python 3.11 or later, or name one with SV_PYTHON=/path/python"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+    || sv_die "$(python3 --version) is too old; Python 3.11 or later is needed, name one with SV_PYTHON=/path/python"
   echo "path.sh: making the Python environment in $venv (once; about 5 GB, a few minutes)" >&2
   python3 -m venv "$venv" || sv_die "python3 -m venv failed (Debian: package python3-venv); or name your own environment with SV_PYTHON=/path/python"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$SV_ROOT/requirements.txt" \

@@ -80,10 +80,11 @@ def prepare(root: Path, out: Path, lists: dict[str, Path]) -> None:
             list_.require(known, known, f"a recording below {root}")
         except DataError as error:
             raise DataError(f"{lists[name]}: {error}") from None
+    is_voxceleb = not {published.name for published in PUBLISHED.values()}.isdisjoint(trials)
     for name, data in sets.items():
         data.write(out / name)
         speakers, utterances = EXPECTED[name]
-        whole = (data.num_speakers, len(data)) == EXPECTED[name]
+        whole = (data.num_speakers, len(data)) == EXPECTED[name] or not is_voxceleb
         print(
             f"{out / name}: {len(data)} utterances of {data.num_speakers} speakers"
             + ("" if whole else f" (VoxCeleb1 has {utterances} of {speakers})")

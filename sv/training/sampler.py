@@ -39,10 +39,10 @@ class BalancedChunks:
     290
 
     An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is drawn between the shortest
-    and the longest chunk in steps of ten frames, but is no longer than what each of its speakers can fill with some utterance; of the
-    utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances shorter than the
-    shortest chunk are not used: `too_short` names them. Batches are equal to within one chunk, and no larger than
-    asked.
+    and the longest chunk in steps of ten frames, but is no longer than what each of its speakers can fill with some
+    utterance; of the utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances
+    shorter than the shortest chunk are not used: `too_short` names them. Batches are equal to within one chunk, and
+    no larger than asked.
 
     Raises DataError if a speaker has no utterance left, or there is one speaker only.
     """
