@@ -26,6 +26,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --allow-pipes          run the commands ("… |") that a wav.scp names
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
                          (they go to dropped.txt)
+  --allow-missing        leave out trials whose recordings have no embedding (they go to LIST.dropped.txt)
   --list                 print recipes, systems and stages, and stop
   --help                 print this, and stop
 
@@ -60,7 +61,7 @@ while (($#)); do
     --stage | --stop-stage)
       [[ $value =~ ^[0-9]$ ]] || die "$option takes a stage from 0 to 9, not $value" ;;
     --seed | --nj | --ngpu)
-      [[ $value =~ ^[0-9]+$ ]] || die "$option takes a number, not $value" ;;
+      [[ $value =~ ^(0|[1-9][0-9]*)$ ]] || die "$option takes a number, not $value" ;;
   esac
   case $option in
     --recipe) recipe=$value ;;
@@ -80,6 +81,7 @@ while (($#)); do
     --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) ;;
     --drop-bad-audio)
       feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-missing) ;;
+    --allow-missing) score_options+=(--allow-missing) ;;
     --list) list=true ;;
     --help | -h) help; exit 0 ;;
     *) die "unknown option $option; see ./run.sh --help" ;;

@@ -30,6 +30,7 @@ class Published(_Strict):
     source: str
     backends: tuple[str, ...]  # those of this system that the figures are for
     eer: dict[str, float]  # trial list -> EER in %
+    num_trials: dict[str, int] = {}  # of each list as published; on a list of another size nothing is shown
 
 
 class SlidingCmn(_Strict):

@@ -42,6 +42,17 @@ def jobs_for(args: argparse.Namespace, utterances: int) -> int:
     return min(args.nj, utterances)
 
 
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room or choose another place"),
+    **dict.fromkeys((errno.EACCES, errno.EROFS), "allow writing there or choose another place"),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+        "a file stands where a folder should be, or a folder where a file should; move it away",
+    ),
+    **dict.fromkeys((errno.EIO, errno.ESTALE), "the disk failed; check it"),
+}
+
+
 def command_name(module: str) -> str:
     """`make_feats` of `…/make_feats.py`."""
     return os.path.splitext(os.path.basename(module))[0]
@@ -77,8 +88,9 @@ def run(main: Callable[[], None], module: str) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        advice = _ADVICE.get(error.errno or 0)
+        if advice is None:
             raise
         what = error.filename or "an output"
-        sys.exit(f"{name}: {what}: {error.strerror}; make room or choose another place, then run the stage again")
+        sys.exit(f"{name}: {what}: {error.strerror}; {advice}, then run the stage again")
     sys.exit(0)

@@ -43,6 +43,8 @@ def main() -> None:
     for name, system in systems.items():
         if not (conf := args.conf / "features" / f"{system.features}.conf").exists():
             raise ConfigError(f"{known[name]}: features: there is no {conf}")
+        if overlays or args.set:  # no longer the paper's system: its figure does not apply
+            system = system.model_copy(update={"published": None})
         this = Run.create(args.exp, f"{name}+{args.budget}" if args.budget else name, args.seed, system)
         print(this.path, system.features, system.vad or "-", sep="\t")
 

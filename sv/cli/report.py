@@ -74,7 +74,9 @@ def row_of(this: Run, backend: str, name: str, trials: Trials, speaker: dict[str
         scored, _ = trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)
     found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
     paper = this.system.published
-    published = paper.eer.get(name) if paper and backend in paper.backends else None
+    published = None
+    if paper and backend in paper.backends and paper.num_trials.get(name, len(trials)) == len(trials):
+        published = paper.eer.get(name)
     row = Row(
         this.name,
         backend,

@@ -50,7 +50,8 @@ def main() -> None:
         trials.require(set(enrol.keys), set(test.keys), "an embedding")
     except DataError as error:
         raise DataError(
-            f"{args.trials}: {error}; rerun stage 5, or drop them with --allow-missing (they go to dropped.txt)"
+            f"{args.trials}: {error}; why stands in dropped.txt beside the embeddings; rerun stage 5, or leave such"
+            " trials out with --allow-missing"
         ) from None
     write_dropped(this.path / "scores" / f"{name}.dropped.txt", dropped)
     for backend_name, settings in this.system.backends.items():

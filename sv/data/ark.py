@@ -5,6 +5,7 @@ import os
 import re
 import struct
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
@@ -276,7 +277,8 @@ class ArkWriter:
                 replace_durably(file, self._partial, self._ark)
                 write_scp(self._scp, self._table)
         finally:
-            file.close()
+            with suppress(OSError):  # a full disk fails again on the buffer's rest; the first error is the one to show
+                file.close()
             self._partial.unlink(missing_ok=True)
 
     def _header(self, array: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import zipfile
@@ -39,8 +40,10 @@ class TrainingState:
         """Write beside the target and rename when whole."""
         parts = {name: getattr(self, name).state_dict() for name in ("model", "head", "optimiser", "scaler")}
         plain = {name: getattr(self, name) for name in ("speakers", "feature_dim", "epoch")}
+        content = io.BytesIO()  # torch hides a full disk behind an error of its own
+        torch.save({**parts, **plain, "best": list(self.best)}, content)
         with atomic_write(path, "wb") as out:
-            torch.save({**parts, **plain, "best": list(self.best)}, out)
+            out.write(content.getbuffer())
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Take over a checkpoint of the same training; DataError if it is of another."""

@@ -100,6 +100,7 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
     assert "this is another list" in result.stdout
     rows = json.loads((tmp_path / "exp/voxceleb/report/results.json").read_text())
     assert {row["trials"] for row in rows} == {"vox1_o_cleaned"}
+    assert {row["published_eer"] for row in rows} == {None}
     assert {row["system"] for row in rows} == {"vox1-xvector+short"}
 
 

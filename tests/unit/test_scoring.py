@@ -247,8 +247,8 @@ def test_missing_embedding_is_one_line_that_says_what_to_do(run, tmp_path, monke
     with pytest.raises(DataError) as caught:
         command(monkeypatch, score, "--enrol", "test", "--test", "test", run.path, path)
     assert str(caught.value) == (
-        f"{path}: 2 of 3 trials name a test utterance without an embedding (first: gone-1); rerun stage 5,"
-        " or drop them with --allow-missing (they go to dropped.txt)"
+        f"{path}: 2 of 3 trials name a test utterance without an embedding (first: gone-1);"
+        " why stands in dropped.txt beside the embeddings; rerun stage 5, or leave such trials out with --allow-missing"
     )
     assert not run.scores("list", "plda").exists()
 
