@@ -57,7 +57,7 @@ def bootstrap_ci(
     c_a times, and a non-target trial between a and b once for every pair of copies, c_a c_b times. (Trials
     between two copies of a would be a's own target trials called non-target: they are left out.) This is the
     subset bootstrap of Bolle, Ratha & Pankanti [CVIU 93, 2004] with the subsets being people, and for the
-    non-target pairs the vertex bootstrap of Snijders & Borgatti [Connections 22, 1999]; Poh & Bengio [IEEE
+    non-target pairs the vertex bootstrap of Snijders & Borgatti [Connections 22, 1999]; Poh, Martin & Bengio [IEEE
     TPAMI 29, 2007] resample users and their samples jointly, to the same end. Intervals from resampled trials,
     as if these were independent, are too narrow.
 

@@ -25,7 +25,7 @@ class Run:
 
     >>> run = Run.open("exp/mini/xvector-small/seed1")
     >>> run.name, run.seed, run.system.features
-    ('xvector-small', 1, 'mfcc23_8k')
+    ('xvector-small', 1, 'mfcc30_16k')
 
     `name` is the system's, with `+BUDGET` where a budget was laid over it.
     """
