@@ -54,7 +54,8 @@ class Plda:
         variance_MD = self.psi_D + 1 / n_M[:, None] if length_norm == "model" else np.ones((1, len(self.psi_D)))
         square_NM = np.square(u_ND) @ (1 / variance_MD).T
         square_N = square_NM[np.arange(len(u_ND)), which_N if length_norm == "model" else 0]
-        u_ND *= np.sqrt(u_ND.shape[1] / square_N)[:, None]
+        # A vector at the mean has no length to normalise: it stays there.
+        u_ND *= np.sqrt(u_ND.shape[1] / np.maximum(square_N, np.finfo(np.float64).tiny))[:, None]
         return u_ND
 
 

@@ -36,7 +36,9 @@ def make_all(args: argparse.Namespace, this: Run, feats: DataDir, out: Path) -> 
     """Start the jobs and join what they leave."""
     if not this.checkpoint().exists():
         raise DataError(f"{this.checkpoint()} is missing; train the system first (stage 4)")
-    jobs = jobs_for(args, len(feats))
+    from sv.models.device import pick_device  # torch, which takes a second: after all that is told at once
+
+    jobs = 1 if pick_device(args.ngpu).type == "cuda" else jobs_for(args, len(feats))  # jobs would share the GPU
     (out / "xvector.scp").unlink(missing_ok=True)
     run_array("extract", sys.argv[1:], jobs, out / "log")
     print(join_parts(feats, out / "arks" / "xvector", jobs, out, "xvector.scp"))

@@ -62,6 +62,7 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
     reasons = {utt: f"{n} voiced frames, the shortest chunk has {shortest}" for utt, n in sampler.too_short.items()}
     write_dropped(this.path / "dropped.txt", reasons)
     held_out = held_out_batches(valid_reader.num_frames, valid_utt2spk, sampler.speakers, shortest, settings.batch_size)
+    num_held_out = sum(len(batch.chunks) for batch in held_out)
 
     torch.manual_seed(this.seed)
     model = build_model(this.system, reader.dim).to(device)
@@ -79,7 +80,9 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
         state.load(last)
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
-        + (f" ({len(reasons)} too short: dropped.txt)" if reasons else "")
+        + (f" ({len(reasons)} too short, {len(sampler.left_out)} speakers with them: dropped.txt)" if reasons else "")
+        + f", {num_held_out} held out"
+        + (f" (of {len(valid_utt2spk)}, the rest too short)" if num_held_out < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch,"
         f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
         + (f", resumed after epoch {state.epoch}" if state.epoch else "")

@@ -15,4 +15,5 @@ def pick_device(ngpu: int | None) -> torch.device:
         raise UserError(f"--ngpu is 0 or 1 (one process trains on one device), not {ngpu}")
     if ngpu and not torch.cuda.is_available():
         raise UserError("--ngpu 1, but torch sees no GPU here; use --ngpu 0, or check the driver with nvidia-smi")
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions as in products of matrices
     return torch.device("cuda" if ngpu else "cpu")

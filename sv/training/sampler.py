@@ -41,10 +41,10 @@ class BalancedChunks:
     An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is drawn between the shortest
     and the longest chunk in steps of ten frames, but is no longer than what each of its speakers can fill with some
     utterance; of the utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances
-    shorter than the shortest chunk are not used: `too_short` names them. Batches are equal to within one chunk, and
-    no larger than asked.
+    shorter than the shortest chunk are not used, nor are speakers who have no other: `too_short` and `left_out` name
+    them. Batches are equal to within one chunk, and no larger than asked.
 
-    Raises DataError if a speaker has no utterance left, or there is one speaker only.
+    Raises DataError if fewer than two speakers are left.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class BalancedChunks:
         self.chunk_frames, self.batch_size, self.seed = chunk_frames, batch_size, seed
         self.chunks_per_speaker = chunks_per_speaker
         self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0]}
-        self.speakers = sorted(set(utt2spk.values()))
-        if len(self.speakers) < 2:
-            raise DataError(f"a network learns to tell speakers apart; the training set has {len(self.speakers)}")
-        by_speaker: dict[str, list[str]] = {speaker: [] for speaker in self.speakers}
+        by_speaker: dict[str, list[str]] = {}
         for utt in sorted(num_frames.keys() - self.too_short.keys()):
-            by_speaker[utt2spk[utt]].append(utt)
-        if empty := [speaker for speaker, utts in by_speaker.items() if not utts]:
+            by_speaker.setdefault(utt2spk[utt], []).append(utt)
+        self.speakers = sorted(by_speaker)
+        self.left_out = {utt2spk[utt] for utt in self.too_short} - by_speaker.keys()
+        if len(self.speakers) < 2:
             raise DataError(
-                f"{len(empty)} of {len(self.speakers)} speakers have no utterance of {chunk_frames[0]} (voiced) frames"
-                f" (first: {empty[0]}); lower training.chunk_s or drop them"
+                f"a network learns to tell speakers apart; {len(self.speakers)} of the training set's"
+                f" {len(self.speakers) + len(self.left_out)} have an utterance of {chunk_frames[0]} (voiced) frames;"
+                " lower training.chunk_s, or see whether the VAD took too much away"
             )
         # Per speaker, utterances by length, so that those long enough for a chunk are the tail of the list.
         self._utts: list[list[str]] = []
@@ -111,10 +111,10 @@ class BalancedChunks:
 def held_out_batches(
     num_frames: Mapping[str, int], utt2spk: Mapping[str, str], speakers: list[str], length: int, batch_size: int
 ) -> list[Batch]:
-    """The middle `length` frames of each utterance that has them, in batches: always the same.
+    """The middle `length` frames of each training speaker's utterance that has them, in batches: always the same.
 
     Args:
-        speakers: the training speakers, in the order of their indices.
+        speakers: the training speakers, in the order of their indices; utterances of others are passed over.
     Raises:
         DataError: no utterance is long enough.
     """
@@ -122,7 +122,7 @@ def held_out_batches(
     chunks = [
         Chunk(utt, (num_frames[utt] - length) // 2, index[utt2spk[utt]])
         for utt in sorted(num_frames)
-        if num_frames[utt] >= length
+        if num_frames[utt] >= length and utt2spk[utt] in index
     ]
     if not chunks:
         raise DataError(f"no held-out utterance has {length} (voiced) frames; lower training.chunk_s")

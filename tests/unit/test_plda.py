@@ -164,6 +164,15 @@ def test_model_length_is_what_is_expected_of_it():
     assert np.allclose(np.linalg.norm(plda.project(x_ND, n_N, "simple"), axis=1), 3**0.5)
 
 
+@pytest.mark.parametrize("length_norm", ["none", "simple", "model"])
+def test_a_vector_at_the_mean_stays_there(length_norm):
+    """It has no length to normalise; its scores are numbers."""
+    plda = Plda(np.zeros(3), RNG.normal(size=(3, 3)), np.array([3.0, 1.0, 0.2]))
+    u_ND = plda.project(np.zeros((1, 3)), length_norm=length_norm)
+    assert (u_ND == 0).all()
+    assert np.isfinite(llr(u_ND, plda.project(RNG.normal(size=(4, 3))), plda.psi_D)).all()
+
+
 def test_score_is_symmetric_for_single_vectors():
     u_ED, v_TD, psi_D = RNG.normal(size=(4, 3)), RNG.normal(size=(5, 3)), np.array([2.0, 1.0, 0.0])
     assert np.allclose(llr(u_ED, v_TD, psi_D), llr(v_TD, u_ED, psi_D).T)

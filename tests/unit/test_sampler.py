@@ -98,10 +98,12 @@ def test_utterances_of_a_speaker_are_drawn_alike():
     assert (np.square(counts - 150) / 150).sum() < 16.3
 
 
-def test_speaker_without_a_long_enough_utterance_is_one_line():
-    with pytest.raises(DataError, match=r"^2 of 7 speakers have no utterance of 20 .*\(first: t0\)") as caught:
-        sampler(NUM_FRAMES | {"t0-0": 19, "t1-0": 5}, UTT2SPK | {"t0-0": "t0", "t1-0": "t1"})
-    assert "\n" not in str(caught.value)
+def test_speakers_without_a_long_enough_utterance_are_left_out():
+    """As if they were not there, and named; the training goes on with the others."""
+    chunks = sampler(NUM_FRAMES | {"a0-0": 19, "t1-0": 5}, UTT2SPK | {"a0-0": "a0", "t1-0": "t1"})
+    assert chunks.left_out == {"a0", "t1"}
+    assert chunks.too_short.keys() == {"a0-0", "t1-0", "s1-x", "s3-x"}
+    assert epoch_of(chunks) == epoch_of(sampler())
 
 
 def test_lengths_are_ten_frames_apart():
@@ -112,8 +114,17 @@ def test_lengths_are_ten_frames_apart():
 
 
 def test_one_speaker_alone_is_refused():
-    with pytest.raises(DataError, match="the training set has 1"):
+    with pytest.raises(DataError, match="1 of the training set's 1 have an utterance of 20"):
         sampler({"a-1": 50}, {"a-1": "a"})
+    with pytest.raises(DataError, match="1 of the training set's 2 have an utterance of 20") as caught:
+        sampler({"a-1": 50, "b-1": 19}, {"a-1": "a", "b-1": "b"})
+    assert "\n" not in str(caught.value)
+
+
+def test_held_out_utterances_of_speakers_left_out_are_passed_over():
+    batches = held_out_batches(NUM_FRAMES, UTT2SPK, ["s0", "s4"], 35, batch_size=4)
+    assert {c.utterance.split("-")[0] for batch in batches for c in batch.chunks} == {"s0", "s4"}
+    assert {c.speaker for batch in batches for c in batch.chunks if c.utterance.startswith("s4")} == {1}
 
 
 def test_held_out_batches_are_the_middles_of_all_long_enough():
