@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Speaker verification, from corpora on disk to a table of error rates. `./run.sh --help` says all.
+[ -n "${BASH_VERSION:-}" ] || { echo "run.sh: this is a bash script; start it as ./run.sh or bash run.sh" >&2; exit 1; }
 set -euo pipefail
+unset CDPATH
 from=$PWD
+[[ ${SV_PYTHON:-} != [!/]*/* ]] || export SV_PYTHON=$from/$SV_PYTHON
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 help() {
@@ -21,7 +24,10 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --seed N               of the runs: weights and training batches (default: 1)
   --nj N                 jobs of stages 1 and 5 (default: the number of cores)
   --ngpu N               0 trains on the CPU, 1 on a GPU (default: a GPU if there is one)
+  --engine NAME          where the jobs of stages 1 and 5 run: conf/engines/NAME.yaml (default: local)
   --work DIR             where data/ and exp/ go (default: here)
+  --force                run the stages asked for though nothing has changed
+  --dry-run              say which steps would run, and why, and stop
   --compress             keep features in Kaldi's compressed form: a quarter of the space
   --allow-pipes          run the commands ("… |") that a wav.scp names
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
@@ -29,6 +35,9 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --allow-missing        leave out trials whose recordings have no embedding (they go to LIST.dropped.txt)
   --list                 print recipes, systems and stages, and stop
   --help                 print this, and stop
+
+A stage that is asked for does only what is not done yet: a step whose inputs, settings and outputs are as its record
+says is skipped with a line; after a failure, or with something changed, the same command goes on where it must.
 
 stages: 0 data lists  1 features and VAD  2 augmentation  3 classical front end  4 networks  5 embeddings
         6 back ends  7 scores  8 score normalisation, fusion  9 report
@@ -39,10 +48,10 @@ HELP
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-recipe=mini first=0 last=9 systems='' seed=1 nj=$(nproc) work='' budget=''
+recipe=mini first=0 last=9 systems='' seed=1 nj=$(nproc) work=''
 declare -A root=()
 configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
-list=false
+list=false dry_run=false
 
 while (($#)); do
   option=$1 value=''
@@ -51,9 +60,10 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --work)
-      (($# > 1)) || die "$option needs a value; see ./run.sh --help"
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --engine | --work)
+      [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
+      [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"
       shift 2 ;;
     *) shift ;;
   esac
@@ -61,26 +71,31 @@ while (($#)); do
     --stage | --stop-stage)
       [[ $value =~ ^[0-9]$ ]] || die "$option takes a stage from 0 to 9, not $value" ;;
     --seed | --nj | --ngpu)
-      [[ $value =~ ^(0|[1-9][0-9]*)$ ]] || die "$option takes a number, not $value" ;;
+      [[ $value =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "$option takes a number of at most nine digits, not $value" ;;
+    --systems)
+      [[ $value != *" "* && ,$value, != *,,* ]] || die "--systems takes names with a comma between two, not ${value@Q}" ;;
   esac
   case $option in
     --recipe) recipe=$value ;;
     --stage) first=$value ;;
     --stop-stage) last=$value ;;
-    --systems) systems=${value//,/ } ;;
+    --systems) systems=$value ;;
     --data-root)
       [[ $value == ?*=?* ]] || die "--data-root takes NAME=DIR, not $value"
       root[${value%%=*}]=$(cd "$from" && realpath -m -- "${value#*=}") ;;
-    --budget) budget=$value ;;
+    --budget) configure_options+=(--budget "$value") ;;
     --set) configure_options+=(--set "$value") ;;
     --seed) seed=$value ;;
     --nj) nj=$value ;;
     --ngpu) gpu_options=(--ngpu "$value") ;;
+    --engine) export SV_ENGINE=$value ;;
+    --force) export SV_FORCE=1 ;;
+    --dry-run) dry_run=true ;;
     --work) work=$(cd "$from" && realpath -m -- "$value") ;;
     --compress) feature_options+=(--compress) ;;
-    --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) ;;
+    --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) check_options+=(--allow-pipes) ;;
     --drop-bad-audio)
-      feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-missing) ;;
+      feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-dropped) ;;
     --allow-missing) score_options+=(--allow-missing) ;;
     --list) list=true ;;
     --help | -h) help; exit 0 ;;
@@ -89,44 +104,58 @@ while (($#)); do
 done
 ((first <= last)) || die "--stage $first comes after --stop-stage $last"
 ((nj > 0)) || die "--nj takes a number from 1"
-
-. ./path.sh
+[[ $work != *[[:cntrl:]]* ]] || die "--work: its path holds a tab, a line break or the like: ${work@Q}"
 
 if $list; then
+  [[ -z ${SV_PYTHON:-} ]] || . ./path.sh
   echo "recipes:"
   for file in recipes/*/recipe.sh; do
     # shellcheck source=recipes/mini/recipe.sh
     (. "$file" && printf '  %-24s %s\n' "$(basename "$(dirname "$file")")" "$title")
   done
   echo "systems:"
-  "$SV_PYTHON" -m sv.cli.configure --list | while IFS=$'\t' read -r name about; do printf '  %-24s %s\n' "$name" "$about"; done
+  for file in conf/systems/*/*.yaml; do
+    printf '  %-24s %s\n' "$(basename "$file" .yaml)" "$(sed -n '1s/^# *//p' "$file")"
+  done
   help | sed -n '/^stages:/,/^$/p'
   exit 0
 fi
 
 # --- the recipe and the runs: everything that can be wrong with the request is told before any work ---
-[[ -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
+[[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
 title='' default_systems='' data_roots=() optional_roots=()
 # shellcheck source=recipes/mini/recipe.sh
 . "recipes/$recipe/recipe.sh"
+known_roots=("${data_roots[@]}" "${optional_roots[@]}")
 for name in "${!root[@]}"; do
-  [[ " ${data_roots[*]} ${optional_roots[*]} " == *" $name "* ]] \
-    || die "the recipe $recipe has no data root $name; it has: ${data_roots[*]} ${optional_roots[*]}"
-done
-for name in "${!root[@]}"; do
+  [[ " ${known_roots[*]} " == *" $name "* ]] \
+    || die "the recipe $recipe has no data root $name; it has: ${known_roots[*]:-none}"
   [[ -d ${root[$name]} ]] || die "--data-root $name=${root[$name]}: no such folder"
 done
 for name in "${data_roots[@]}"; do
   [[ -n ${root[$name]:-} ]] || ((first > 0)) \
     || die "$recipe needs the root of $name; give it with --data-root $name=DIR (see recipes/$recipe/README.md)"
 done
+. ./path.sh
+
 data=${work:+$work/}data/$recipe
 exp=${work:+$work/}exp/$recipe
-[[ -z $budget ]] || configure_options+=(--budget "$budget")
-read -ra chosen <<<"${systems:-$default_systems}"
-((${#chosen[@]})) || die "--systems names no system"
+IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
+((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
+
+# --- one run at a time in a place; a dry run keeps what it finds out in a folder of its own ---
+if $dry_run; then
+  SV_DRY_RUN=$(mktemp -d)
+  export SV_DRY_RUN
+else
+  mkdir -p "$exp"
+  exec 9>>"$exp/.lock"     # whatever is started from here holds it too
+  flock --nonblock 9 || die "$exp is in use: $(cat "$exp/.lock"); wait for it, or end it, or choose another --work"
+  printf '%s\n' "$(id -un)@$(hostname), process $$, since $(date '+%F %T')" >"$exp/.lock"
+  export SV_STATUS=$exp/status SV_PARENT=$$
+fi
 plan=$("$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
-runs=() features=() vads=()      # the runs' folders; "NAME" and "NAME VAD", each once
+runs=() features=() vads=()      # the runs' folders; FEATURE and FEATURE/VAD, each once
 while IFS=$'\t' read -r folder feature vad; do
   runs+=("$folder")
   [[ " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
@@ -139,20 +168,37 @@ stage() { # stage N "what": whether stage N is to run; says so
   (($1 >= first && $1 <= last)) || return 1
   current=$1
   printf '\n== stage %s: %s\n' "$1" "$2"
+  status "stage $1 ($2)"
 }
-failed() {
+status() { # status "what": where this run is, for whoever looks into exp/RECIPE/status
+  $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' \
+    "$recipe" $$ "$(hostname)" "$started" "$1" "$(date '+%F %T')" >"$exp/status"
+}
+ended() { # says how to go on when a stage did not end well
   local code=$?
-  ((code)) || return 0
-  [[ -z $current ]] || echo "run.sh: stage $current of $recipe failed (the reason is above); mend it and go on with --stage $current" >&2
+  ! $dry_run || rm -rf "$SV_DRY_RUN"
+  [[ -n $current ]] || return 0
+  ((code == 0)) || status "stage $current failed"
+  case $code in
+    0) ;;
+    130 | 143) echo "run.sh: interrupted in stage $current of $recipe; go on with --stage $current" >&2 ;;
+    *) echo "run.sh: stage $current of $recipe failed for the reason above; when that is mended, go on with" \
+         "--stage $current, or with the earlier stage that it names" >&2 ;;
+  esac
 }
-trap failed EXIT
+trap ended EXIT
 
-began=$SECONDS
+began=$SECONDS started=$(date '+%F %T')
 echo "recipe $recipe ($title), stages $first to $last"
 printf 'runs:  %s\n' "${runs[@]}"
 echo "data:  $data"
 run_stages
 current=''
+if $dry_run; then
+  printf '\nThis was a dry run: nothing has been done.\n'
+  exit 0
+fi
+status "stages $first to $last done"
 printf '\ndone in %d:%02d.' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
 if ((last == 9)); then
   echo " Results: $exp/report/results.md (table), DET curves beside it; runs below $exp"

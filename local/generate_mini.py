@@ -33,6 +33,7 @@ from mini_trials import Design, Recording
 
 from sv.cli import Parser, run
 from sv.errors import UserError
+from sv.records import dry_run
 
 VERSION = 1  # raise it with any change that alters the recordings or the lists
 LABEL = "SYNTHETIC.txt"
@@ -92,6 +93,9 @@ def generate(out: Path, options: dict[str, int | None], nj: int = 1) -> None:
     """
     options = _checked(options, nj)
     if _is_done(out, options):
+        return
+    if dry_run():
+        print(f"generate_mini {out}: would run: not done yet")
         return
     started = time.monotonic()
     with _building(out, options) as partial:

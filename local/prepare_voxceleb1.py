@@ -2,11 +2,13 @@
 
 Takes ROOT/dev/wav and ROOT/test/wav, or one merged ROOT/wav, of <speaker>/<video>/<n>.wav or .flac. In a merged
 tree the test speakers are those that vox1_meta.csv or, without it, the trial list says. Trial lists are found by
-the names under which they are published, or given with --trials NAME=FILE.
+the names under which they are published, or given with --trials NAME=FILE; where the published list of that name has
+another number of trials, the name gets an _other behind it. ROOT/SYNTHETIC.txt goes into both sets.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sv.cli import Parser, run
-from sv.data.datadir import DataDir
+from sv.data.datadir import LABEL, DataDir, read_label, set_files
 from sv.data.tables import first_few, read_lines
 from sv.data.trials import Trials, trial_files
 from sv.errors import DataError
+from sv.records import Step
 
 
 class PublishedList(NamedTuple):
@@ -68,42 +71,75 @@ def main() -> None:
 
 
 def prepare(root: Path, out: Path, lists: dict[str, Path]) -> None:
-    """Write both sets; DataError if tree or list is missing or empty, or a list names a file that is not there."""
+    """Write both sets; DataError if tree or list is missing or empty, or a list names a file that is not there.
+
+    Nothing is done if tree and lists are as they were the last time.
+    """
+    step = Step(
+        "prepare_voxceleb1",
+        out,
+        inputs=[*lists.values(), root / "vox1_meta.csv", root / LABEL],
+        digests={"names of the recordings": names_digest(root)},
+        settings={"root": os.path.abspath(root), "lists": list(lists)},
+    )
+    if step.skip():
+        return
     trials = {name: read_list(path) for name, path in lists.items()}
     meta = read_meta(root / "vox1_meta.csv")
     dev, test = find_recordings(root, meta, trials)
     gender = {speaker: fields["Gender"] for speaker, fields in meta.items()}
     sets = {"vox1_dev": data_dir(dev, gender), "vox1_test": data_dir(test, gender)}
+    label = read_label(root)
     known = set(sets["vox1_test"].utt2spk)
     for name, list_ in trials.items():
         try:
             list_.require(known, known, f"a recording below {root}")
         except DataError as error:
             raise DataError(f"{lists[name]}: {error}") from None
+    names = {name: true_name(name, list_) for name, list_ in trials.items()}
+    if len(set(names.values())) < len(names):
+        raise DataError(f"two of the trial lists {', '.join(names)} would be called the same; give one another name")
+    step.begin()
     is_voxceleb = not {published.name for published in PUBLISHED.values()}.isdisjoint(trials)
     for name, data in sets.items():
+        data.synthetic = label
         data.write(out / name)
         speakers, utterances = EXPECTED[name]
         whole = (data.num_speakers, len(data)) == EXPECTED[name] or not is_voxceleb
         print(
             f"{out / name}: {len(data)} utterances of {data.num_speakers} speakers"
             + ("" if whole else f" (VoxCeleb1 has {utterances} of {speakers})")
+            + ("" if label is None else ", synthetic speech")
         )
-    write_lists(trials, out / "vox1_test")
-
-
-def write_lists(trials: dict[str, Trials], folder: Path) -> None:
-    """Write the lists as trials_NAME, in place of those that were there, and say what they are."""
-    for old in trial_files(folder).values():
+    for old in trial_files(out / "vox1_test").values():
         old.unlink()
     for name, list_ in trials.items():
-        list_.write(folder / f"trials_{name}")
-        published = next((p.num_trials for p in PUBLISHED.values() if p.name == name), len(list_))
-        used = len({*list_.enrol, *list_.test})
-        print(
-            f"{folder}/trials_{name}: {len(list_)} trials ({list_.num_targets} target) on {used} utterances"
-            + ("" if len(list_) == published else f"; the published {name} has {published}: this is another list")
+        write_list(list_, out / "vox1_test" / f"trials_{names[name]}", name)
+    step.done([path for name in sets for path in set_files(out / name)], dev=len(dev), test=len(test))
+
+
+def true_name(name: str, list_: Trials) -> str:
+    """A list's name; one that has not as many trials as the published list of its name may not pass for that."""
+    return name if num_published(name) in (None, len(list_)) else f"{name}_other"
+
+
+def num_published(name: str) -> int | None:
+    """How many trials the published list of a name has."""
+    return next((published.num_trials for published in PUBLISHED.values() if published.name == name), None)
+
+
+def write_list(list_: Trials, path: Path, found_as: str) -> None:
+    """Write a list and say what it is."""
+    list_.write(path)
+    used = len({*list_.enrol, *list_.test})
+    print(
+        f"{path}: {len(list_)} trials ({list_.num_targets} target) on {used} utterances"
+        + (
+            f"; the published {found_as} has {num_published(found_as)}: this is another list, so it has another name"
+            if path.name != f"trials_{found_as}"
+            else ""
         )
+    )
 
 
 def find_lists(root: Path, given: list[str]) -> dict[str, Path]:
@@ -189,11 +225,20 @@ def find_recordings(
     return dev, test
 
 
+def names_digest(root: Path) -> str:
+    """A digest of the names of all recordings of a tree."""
+    digest = hashlib.sha256()
+    for part in ("dev/wav", "test/wav", "wav"):
+        for recording in recordings_below(root / part) if (root / part).is_dir() else ():
+            digest.update(f"{os.path.relpath(recording.path, root)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
 def recordings_below(folder: Path) -> Iterator[Recording]:
     """Every <speaker>/<video>/<n>.wav or .flac below a folder."""
     for speaker in _folders(folder):
         for session in _folders(speaker.path):
-            for file in os.scandir(session.path):
+            for file in sorted(os.scandir(session.path), key=lambda entry: entry.name):
                 number, extension = os.path.splitext(file.name)
                 if extension in (".wav", ".flac") and not number.startswith("."):  # ._*: macOS's notes
                     yield Recording(speaker.name, session.name, number, os.path.abspath(file.path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import yaml
 
 from sv.data.atomic import atomic_write
-from sv.errors import ConfigError
+from sv.errors import ConfigError, DataError
+from sv.records import differences, dry_run, record_of, settings_of
 from sv.system import System, validate_system
 from sv.yaml_tree import read_yaml
 
@@ -45,25 +45,60 @@ class Run:
 
     @classmethod
     def create(cls, exp: str | os.PathLike[str], name: str, seed: int, system: System) -> Run:
-        """Make the run's folder, or take the one that is there if it was trained with the same configuration.
-
-        Raises ConfigError naming the first setting that differs from the one that a trained run was made with.
-        """
-        this = cls(Path(exp, name, f"seed{seed}"), name, seed, system)
-        content = {"name": name, "seed": seed, "system": system.model_dump(mode="json")}
-        if (this.path / "checkpoints").exists() and (trained := _read(this.path)) is not None:
-            for key, was, now in _differences(_trained_by(trained.system), _trained_by(system)):
-                raise ConfigError(
-                    f"{this.path} was trained with {key} = {was}, which is now {now};"
-                    " move the folder away to train anew"
-                )
-        with atomic_write(this.path / "config.yaml") as out:
-            yaml.safe_dump(content, out, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+        """Make the run's folder, or take the one that is there; its configuration becomes this one."""
+        this = cls.plan(exp, name, seed, system)
+        this.write()
         return this
 
+    @classmethod
+    def plan(cls, exp: str | os.PathLike[str], name: str, seed: int, system: System) -> Run:
+        """The run that `create` would make; nothing is written until `write`."""
+        return cls(Path(exp, name, f"seed{seed}"), name, seed, system)
+
+    def write(self) -> None:
+        """Make the folder and its config.yaml."""
+        content = {"name": self.name, "seed": self.seed, "system": self.system.model_dump(mode="json")}
+        with atomic_write(_config(self.path)) as out:
+            yaml.safe_dump(content, out, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
     def checkpoint(self) -> Path:
-        """The network that embeddings are extracted with: that of the last epoch."""
+        """The latest state of the training."""
         return self.path / "checkpoints" / "last.pt"
+
+    def training(self) -> Path:
+        """The record of the finished training."""
+        return record_of("train", self.path)
+
+    def trained_by(self) -> dict[str, Any]:
+        """The settings that decide the trained network."""
+        return self.system.model_dump(mode="json", include=set(TRAINED_BY))
+
+    def require_trained(self) -> None:
+        """Raise a UserError unless the network is there, trained to the end and by the settings of this run."""
+        was = settings_of("train", self.path)
+        if was is None:
+            raise DataError(f"{self.path}: its network is not trained to the end; stage 4 trains it")
+        for key, before, now in differences(was["system"], self.trained_by()):
+            raise ConfigError(
+                f"{self.path} was trained with {key} = {before}, which is now {now}; repeat the --set and --budget that"
+                " it was trained with, or begin at stage 4, which trains it anew"
+            )
+
+    def require_front_end(self, front_end: dict[str, Any], folder: Path) -> None:
+        """Raise a UserError unless a feature folder was made as the one that the network was trained on."""
+        trained_on = (settings_of("train", self.path) or {})["front_end"]
+        for key, was, now in differences(trained_on, front_end):
+            raise DataError(
+                f"{folder} was made with {key} = {now}, what {self.name} was trained on with {was}; run stage 1"
+            )
+
+    def require_backend(self, name: str) -> None:
+        """Raise a ConfigError if a back end was trained with other settings than this run's."""
+        settings = self.system.backends[name].model_dump(mode="json")
+        for key, before, now in differences(settings_of("train_backend", self.backend(name)) or settings, settings):
+            raise ConfigError(
+                f"{self.backend(name)} was trained with {key} = {before}, which is now {now}; begin at stage 6"
+            )
 
     def embeddings(self, set_name: str) -> Path:
         """Where the embeddings of a set are."""
@@ -78,26 +113,18 @@ class Run:
         return self.path / "scores" / f"{trials}.{backend}"
 
 
+def _config(path: Path) -> Path:
+    """A run's configuration; a dry run, which may plan another, keeps it to itself."""
+    if folder := dry_run():
+        return folder / "runs" / path.absolute().relative_to("/") / "config.yaml"
+    return path / "config.yaml"
+
+
 def _read(path: Path) -> Run | None:
-    config = path / "config.yaml"
+    config = _config(path)
     if not config.exists():
         return None
     stored = read_yaml(config)
     if {key: type(value) for key, value in stored.items()} != {"name": str, "seed": int, "system": dict}:
         raise ConfigError(f"{config}: not what a run's configuration holds (name, seed, system); remove it")
     return Run(path, stored["name"], stored["seed"], validate_system(stored["system"], config))
-
-
-def _trained_by(system: System) -> dict[str, Any]:
-    # Of validated systems, so that a setting which is newer than a run counts with its default.
-    return system.model_dump(mode="json", include=set(TRAINED_BY))
-
-
-def _differences(was: dict[str, Any], now: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The settings that two trees differ in, in the order of the YAML."""
-    for key in {**now, **was}:
-        a, b = was.get(key), now.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, f"{above}{key}.")
-        elif a != b:
-            yield above + key, a, b

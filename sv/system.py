@@ -89,6 +89,7 @@ class Training(_Strict):
     final_lr_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1  # the rate falls exponentially to this part of lr
     clip_norm: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    keep_last: PositiveInt = 2  # epochs whose checkpoints stay
 
     @model_validator(mode="after")
     def _chunks_in_order(self) -> Training:
@@ -97,6 +98,13 @@ class Training(_Strict):
                 f"training.chunk_s: the shortest ({self.chunk_s[0]:g}) is longer than the longest ({self.chunk_s[1]:g})"
             )
         return self
+
+
+class Extraction(_Strict):
+    """The network that embeddings are extracted with: of the last epoch or the best, or the mean of the last ones."""
+
+    checkpoint: Literal["last", "best"] = "last"  # best by EER on held-out utterances
+    average: PositiveInt = 1  # networks of the last epochs whose weights are averaged
 
 
 class CosineBackend(_Strict):
@@ -118,18 +126,38 @@ class System(_Strict):
     """A system of `conf/systems/`, whole."""
 
     published: Published | None = None
-    features: str
-    vad: Literal["energy", "webrtc"] | None
+    features: str  # NAME of conf/features/NAME.conf
+    vad: str | None  # NAME of conf/vad/NAME.conf
     cmn: SlidingCmn | None
     model: XVector
     loss: Softmax
     training: Training
+    extraction: Extraction = Extraction()
     backends: dict[str, Annotated[CosineBackend | PldaBackend, Field(discriminator="name")]]
 
     @model_validator(mode="after")
     def _some_backend(self) -> System:
         if not self.backends:
             raise ValueError("backends: at least one is needed")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_to_average(self) -> System:
+        average, keep = self.extraction.average, self.training.keep_last
+        if average > 1 and self.extraction.checkpoint == "best":
+            raise ValueError("extraction.average: it is the last epochs that are averaged; set checkpoint to last")
+        if average > min(keep, self.training.epochs):
+            raise ValueError(f"extraction.average: {average} epochs are wanted, training.keep_last keeps {keep}")
+        return self
+
+    @model_validator(mode="after")
+    def _lda_within_the_embedding(self) -> System:
+        for name, backend in self.backends.items():
+            if isinstance(backend, PldaBackend) and backend.lda_dim > self.model.embedding_dim:
+                raise ValueError(
+                    f"backends.{name}.lda_dim: {backend.lda_dim} dimensions cannot be taken from embeddings of"
+                    f" {self.model.embedding_dim} (model.embedding_dim)"
+                )
         return self
 
 
@@ -178,7 +206,7 @@ def _check(tree: Tree) -> System | str:
     try:
         return System.model_validate(_tuples(tree))
     except ValidationError as error:
-        return first_problem(error, System)
+        return first_problem(error, System, tree)
 
 
 def _tuples(value: Any) -> Any:

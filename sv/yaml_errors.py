@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -31,18 +31,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; there is {', '.join(known) or 'none'}"
 
 
-def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+def first_problem(error: ValidationError, model: type[BaseModel], tree: dict[str, Any]) -> str:
     """One line for the first problem; an unknown key comes before the missing one that it was meant to be.
 
     Args:
-        error: what `model` found in a tree whose lists had become tuples.
+        error: what `model` found in the tree, its lists as tuples.
         model: of the whole tree.
+        tree: as it was read.
     """
     problem = min(error.errors(), key=lambda p: p["type"] not in ("extra_forbidden", "invalid_key"))
     blocks, path = _follow(model, problem["loc"])
     where, kind, given = ".".join(path), problem["type"], _shown(problem["input"])
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"unknown key {where}{nearest(path[-1], blocks[-1].model_fields if blocks else ())}"
+        return f"unknown key {where}{_meant(path[-1], blocks[-1].model_fields if blocks else (), _paths(model, tree))}"
     if kind == "missing":
         if isinstance(problem["loc"][-1], int):  # an item of a list of fixed length
             return f"{'.'.join(path[:-1])}: too few values (is {given})"
@@ -58,6 +59,35 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     if kind in _EXPECTED:
         return f"{where}: expected {_EXPECTED[kind]} (is {given})"
     return f"{where}: {problem['msg'].removeprefix('Input ')} (is {given})"
+
+
+def _meant(key: str, here: Iterable[str], everywhere: Iterable[str]) -> str:
+    """As `nearest` of the keys of a block, or the key's whole path if it stands in one other block."""
+    paths: dict[str, set[str]] = {}
+    for path in everywhere:
+        paths.setdefault(path.rpartition(".")[2], set()).add(path)
+    elsewhere = {name: found.pop() for name, found in paths.items() if len(found) == 1}
+    here = list(here)
+    if key not in elsewhere and not difflib.get_close_matches(key, here, 1):
+        key = next(iter(difflib.get_close_matches(key, elsewhere, 1)), key)
+    return f"; did you mean {elsewhere[key]}?" if key in elsewhere else nearest(key, here)
+
+
+def _paths(kind: Any, tree: Any, above: str = "") -> Iterator[str]:
+    """Every key that this tree may have, as a dotted path; of a union that the tree has chosen from, the choice's."""
+    tree = tree if isinstance(tree, dict) else {}
+    options = _options(kind)
+    if chosen := _tagged(options, tree.get("name", "")):
+        options = [chosen]
+    for option in options:
+        below: dict[str, Any] = {}
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            below = dict(option.model_fields)
+        elif get_origin(option) is dict:  # blocks that the author names
+            below = dict.fromkeys(tree, get_args(option)[-1])
+        for key, field in below.items():
+            yield f"{above}{key}"
+            yield from _paths(field, tree.get(key), f"{above}{key}.")
 
 
 def _not_one_of(problem: ErrorDetails, where: str) -> str:

@@ -2,6 +2,8 @@
 # All that proves the project: lint, unit tests, small end-to-end runs. `tests/run.sh --all` adds the long proofs.
 #   tests/run.sh [--all] [pytest arguments]
 set -euo pipefail
+unset CDPATH
+[[ ${SV_PYTHON:-} != [!/]*/* ]] || export SV_PYTHON=$PWD/$SV_PYTHON
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . ./path.sh
 
@@ -11,21 +13,22 @@ if [[ ${1:-} == --all ]]; then
   shift
 fi
 
+lack_tools() { echo "tests/run.sh: $SV_PYTHON lacks the tools of tests/requirements.txt; install them there" >&2; exit 1; }
+
 # The tools of the tests, into the same environment; once, as path.sh does it.
 stamp=$SV_ROOT/.venv/installed-tests.txt
 if [[ $SV_PYTHON != "$SV_ROOT/.venv/bin/python" ]]; then
-  "$SV_PYTHON" -c 'import pytest, ruff' 2>/dev/null \
-    || { echo "tests/run.sh: $SV_PYTHON lacks the tools of tests/requirements.txt; install them there" >&2; exit 1; }
+  "$SV_PYTHON" -c 'import pytest, ruff' 2>/dev/null || lack_tools
 elif ! cmp -s tests/requirements.txt "$stamp"; then
-  "$SV_PYTHON" -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+  sv_pip_install "$SV_PYTHON" tests/requirements.txt
   cp tests/requirements.txt "$stamp"
 fi
-bin=$(dirname "$SV_PYTHON")
+shellcheck=$(command -v "$(dirname "$(command -v "$SV_PYTHON")")/shellcheck" || command -v shellcheck) || lack_tools
 
 echo "== lint"
 "$SV_PYTHON" -m ruff check .
 "$SV_PYTHON" -m ruff format --check --quiet .
-"$bin/shellcheck" -x -P SCRIPTDIR run.sh path.sh .ci/run tests/run.sh steps/*.sh recipes/*/recipe.sh
+"$shellcheck" -x -P SCRIPTDIR run.sh path.sh .ci/run tests/run.sh steps/*.sh recipes/*/recipe.sh tests/unit/queue_like.sh
 
 echo "== tests"
 exec "$SV_PYTHON" -m pytest "${marker[@]}" "$@"

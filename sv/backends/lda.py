@@ -25,9 +25,16 @@ def lda(x_ND: np.ndarray, speaker_N: np.ndarray, dim: int, total_covariance_fact
     speakers, class_N, count_S = np.unique(speaker_N, return_inverse=True, return_counts=True)
     S = len(speakers)
     if not 0 < dim <= D:
-        raise DataError(f"LDA to {dim} dimensions of vectors that have {D}; lower lda_dim")
+        raise DataError(
+            f"LDA to {dim} dimensions of vectors that have {D}; lower it, as by --set backends.plda.lda_dim={D}"
+        )
+    if S < 2:
+        raise DataError(f"LDA needs two or more speakers, the training set has {S}")
     if dim > S - 1:
-        raise DataError(f"LDA to {dim} dimensions needs {dim + 1} speakers, the training set has {S}; lower lda_dim")
+        raise DataError(
+            f"LDA to {dim} dimensions needs {dim + 1} speakers, the training set has {S};"
+            f" lower it, as by --set backends.plda.lda_dim={S - 1}"
+        )
     if N <= D + S - 1:
         raise DataError(f"LDA of {D}-dimensional vectors needs more than {D + S - 1} of them, the training set has {N}")
 

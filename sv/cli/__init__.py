@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from types import TracebackType
 from typing import NoReturn
 
 from sv.errors import UserError
+from sv.parent import end_with_parent
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,9 +32,10 @@ class Parser(argparse.ArgumentParser):
         sys.exit(1)
 
     def add_array_options(self) -> None:
-        """--nj for the user, --job for the jobs that the command starts of itself (None: it starts them)."""
+        """--nj for the user, --job and --key for the jobs that the command starts of itself (None: it starts them)."""
         self.add_argument("--nj", type=int, default=1, help="number of jobs")
         self.add_argument("--job", type=int, help=argparse.SUPPRESS)
+        self.add_argument("--key", help=argparse.SUPPRESS)  # of the step that started the job
 
 
 def jobs_for(args: argparse.Namespace, utterances: int) -> int:
@@ -66,13 +69,27 @@ def _terminated(*_: object) -> NoReturn:
     raise _Terminated
 
 
+def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """`sys.excepthook`, for an interrupt that comes while a command still imports, before `run` can catch it."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"{command_name(sys.argv[0])}: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _quiet_interrupt
+
+
 def run(main: Callable[[], None], module: str) -> NoReturn:
     """Run a command's `main`; a UserError, a full disk or an interrupt is one line, anything else a traceback.
 
-    SIGTERM ends it as an interrupt does, so that half-written files go and the jobs of an array with it.
+    SIGTERM ends it as an interrupt does, so that half-written files go and the jobs of an array with it; so does the
+    end of the run.sh that started it.
     """
     name = command_name(module)
     signal.signal(signal.SIGTERM, _terminated)
+    if os.environ.get("SV_PARENT") == str(os.getppid()):
+        end_with_parent()
     try:
         main()
         sys.stdout.flush()

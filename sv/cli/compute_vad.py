@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import dataclasses
 from pathlib import Path
 
+from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir
-from sv.data.parts import read_parts, remove_parts
+from sv.data.parts import read_parts
+from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import first_few, write_table
-from sv.errors import ConfigError, DataError
+from sv.data.utterance_audio import UtteranceReader
+from sv.errors import DataError
 from sv.features.files import num_voiced_file, vad_file
 from sv.features.kaldi_config import read_feature_config
-from sv.features.vad import WEBRTC_RATES, EnergyVad, WebRtcVad, read_vad_config
+from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config, require_fit
 from sv.features.waves import read_at_rate, refuse_pipes
-from sv.launch import run_array
+from sv.records import Step, record_of
 
 
 def main() -> None:
@@ -28,50 +31,61 @@ def main() -> None:
     parser.add_argument("feats", help="name of its features: DATA/feats/NAME")
     args = parser.parse_args()
     out = args.data / "feats" / args.feats
-    feats = DataDir.read(out)
     if args.job is None:
-        make_all(args, feats, out)
+        make_all(args, out)
     else:
-        make_part(args, feats.split(args.nj, args.job), out)
+        make_part(args, DataDir.read(out).split(args.nj, args.job), out)
+        part_done(step_name(args.conf.stem), out, args, parts_of(args, out))
 
 
-def make_all(args: argparse.Namespace, feats: DataDir, out: Path) -> None:
-    """Start the jobs and join what they leave."""
+def make_all(args: argparse.Namespace, out: Path) -> None:
+    """Start the jobs whose parts are not there yet and join what they leave."""
+    vad = read_vad_config(args.conf)
+    heard = isinstance(vad, WebRtcVad)  # it judges the recordings themselves
+    step = Step(
+        step_name(args.conf.stem),
+        out,
+        inputs=[record_of("make_feats", out), *(args.data / name for name in AUDIO_TABLES if heard)],
+        digests=recordings_digest(args.data) if heard else {},
+        settings={type(vad).__name__: dataclasses.asdict(vad)},
+    )
+    if step.skip():
+        return
+    feats = DataDir.read(out)
     if "feats.scp" not in feats.tables:
         raise DataError(f"{out}: no features here (feats.scp is missing); make them first (stage 1)")
     require_input(args, out)
     jobs = jobs_for(args, len(feats))
-    name = args.conf.stem
-    parts = out / "arks" / f"vad_{name}"
+    step.begin()
+    name, parts = args.conf.stem, parts_of(args, out)
     (out / vad_file(name)).unlink(missing_ok=True)
-    remove_parts(parts)
-    run_array("compute_vad", sys.argv[1:], jobs, out / "log")
+    names = run_jobs_of(step, "compute_vad", jobs, parts)
     scp, voiced = read_parts(parts, "scp", jobs), read_parts(parts, "utt2num_voiced", jobs)
     if lost := feats.utt2spk.keys() - scp.keys():
         raise DataError(f"{out}: {len(lost)} utterances have no VAD: {first_few(lost)}; run the stage again")
     write_table(out / num_voiced_file(name), voiced)
     write_table(out / vad_file(name), scp)
     silent = sum(count == "0" for count in voiced.values())
+    step.done([out / num_voiced_file(name), out / vad_file(name)], names, utterances=len(scp), silent=silent)
     print(f"{out}: VAD {name} of {len(scp)} utterances, {silent} without a voiced frame")
+
+
+def step_name(vad: str) -> str:
+    """Of the step in a feature folder, where every VAD has its own."""
+    return f"compute_vad_{vad}"
+
+
+def parts_of(args: argparse.Namespace, out: Path) -> Path:
+    """Where the jobs' parts go, without `.JOB.ark`."""
+    return out / "arks" / f"vad_{args.conf.stem}"
 
 
 def require_input(args: argparse.Namespace, out: Path) -> None:
     """Raise a UserError if the features or recordings are not what this VAD judges."""
     vad = read_vad_config(args.conf)
-    config = read_feature_config(out / "feats.conf", name=args.feats)
-    if isinstance(vad, EnergyVad) and not config.use_energy:
-        raise ConfigError(
-            f"{args.conf}: the energy VAD needs features whose first column is the log-energy;"
-            f" {args.feats} has none (--use-energy)"
-        )
-    if isinstance(vad, WebRtcVad):
-        if config.sample_frequency not in WEBRTC_RATES:
-            raise ConfigError(
-                f"{args.conf}: the WebRTC VAD takes {', '.join(map(str, WEBRTC_RATES))} Hz;"
-                f" {args.feats} is of {config.sample_frequency:g} Hz"
-            )
-        if not args.allow_pipes:
-            refuse_pipes(DataDir.read(args.data))
+    require_fit(vad, read_feature_config(out / "feats.conf", name=args.feats), args.conf.stem, args.feats)
+    if isinstance(vad, WebRtcVad) and not args.allow_pipes:
+        refuse_pipes(DataDir.read(args.data))
 
 
 def make_part(args: argparse.Namespace, feats: DataDir, out: Path) -> None:
@@ -81,16 +95,15 @@ def make_part(args: argparse.Namespace, feats: DataDir, out: Path) -> None:
     vad = read_vad_config(args.conf)
     config = read_feature_config(out / "feats.conf", name=args.feats)
     reader = MatrixReader(check_finite=True)
-    name = out.resolve() / "arks" / f"vad_{args.conf.stem}.{args.job}"
+    name = f"{parts_of(args, out.resolve())}.{args.job}"
     voiced: dict[str, int] = {}
-    data = DataDir.read(args.data)
-    with ArkWriter(name) as archive:
+    with ArkWriter(name) as archive, UtteranceReader(DataDir.read(args.data), args.allow_pipes) as audio:
         for utt in feats.utterances:
             value = feats.tables["feats.scp"][utt]
             if isinstance(vad, EnergyVad):
                 decisions_T = vad.voiced(reader.read(value)[:, 0])
             else:
-                wave_N = read_at_rate(data, utt, config, args.allow_pipes)
+                wave_N = read_at_rate(audio, utt, config)
                 centre_T = config.frame_centres(reader.num_rows(value))
                 decisions_T = vad.voiced(wave_N, int(config.sample_frequency), centre_T)
             archive.write(utt, decisions_T)

@@ -1,14 +1,17 @@
 """Make the runs of the systems asked for; prints a line a run: its folder, features and VAD, by tabs.
 
-With --list, prints the systems that there are instead.
+All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
 
 from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.errors import ConfigError
+from sv.features.kaldi_config import read_feature_config
+from sv.features.vad import read_vad_config, require_fit
+from sv.launch import chosen_engine
 from sv.run import Run
-from sv.system import find_systems, load_system
+from sv.system import System, find_systems, load_system
 from sv.yaml_errors import nearest
 
 
@@ -16,37 +19,55 @@ def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="folder of the configurations")
-    parser.add_argument("--list", action="store_true", help="print the systems by name and stop")
-    parser.add_argument("--exp", type=Path, help="where runs go: EXP/SYSTEM/seedN")
+    parser.add_argument("--exp", type=Path, required=True, help="where runs go: EXP/SYSTEM/seedN")
     parser.add_argument("--seed", type=int, default=1, help="of the runs")
+    parser.add_argument("--ngpu", type=int, help="refuse if there are not as many GPUs (None: do not look)")
     parser.add_argument("--budget", help="conf/budgets/NAME.yaml, laid over every system")
     parser.add_argument("--set", action="append", default=[], metavar="PATH.TO.KEY=VALUE", help="change a setting")
-    parser.add_argument("systems", nargs="*", help="names of conf/systems/*/NAME.yaml")
+    parser.add_argument("systems", nargs="+", help="names of conf/systems/*/NAME.yaml; one named twice is made once")
     args = parser.parse_args()
 
+    budget = known_path(args.conf / "budgets", args.budget, ".yaml", "--budget") if args.budget else None
     known = find_systems(args.conf)
-    if args.list:
-        for name, path in known.items():
-            first = path.read_text(encoding="utf-8").splitlines()[0]
-            print(f"{name}\t{first.removeprefix('#').strip()}")
-        return
-    if args.exp is None:
-        raise ConfigError("--exp says where the runs go; it is needed without --list")
-    budgets = {path.stem: path for path in sorted((args.conf / "budgets").glob("*.yaml"))}
-    if args.budget and args.budget not in budgets:
-        raise ConfigError(f"unknown budget {args.budget}{nearest(args.budget, budgets)}")
     for name in args.systems:
         if name not in known:
             raise ConfigError(f"unknown system {name}{nearest(name, known)}")
-    overlays = [budgets[args.budget]] if args.budget else []
-    systems = {name: load_system(known[name], overlays, args.set) for name in args.systems}
-    for name, system in systems.items():
-        if not (conf := args.conf / "features" / f"{system.features}.conf").exists():
-            raise ConfigError(f"{known[name]}: features: there is no {conf}")
-        if overlays or args.set:  # no longer the paper's system: its figure does not apply
+    runs: list[Run] = []
+    for name in dict.fromkeys(args.systems):
+        system = load_system(known[name], [budget] if budget else [], args.set)
+        check_front_end(name, system, args.conf)
+        if budget or args.set:  # no longer the paper's system: its figure does not apply
             system = system.model_copy(update={"published": None})
-        this = Run.create(args.exp, f"{name}+{args.budget}" if args.budget else name, args.seed, system)
-        print(this.path, system.features, system.vad or "-", sep="\t")
+        runs.append(Run.plan(args.exp, f"{name}+{args.budget}" if budget else name, args.seed, system))
+    if args.ngpu:
+        from sv.models.device import pick_device  # imports torch, which takes seconds
+
+        pick_device(args.ngpu)
+    chosen_engine().require()
+    for this in runs:
+        this.write()
+        print(this.path, this.system.features, this.system.vad or "-", sep="\t")
+
+
+def known_path(folder: Path, name: str, ending: str, what: str) -> Path:
+    """`FOLDER/NAME.ending`; ConfigError with the nearest right name if there is none."""
+    known = {path.name.removesuffix(ending): path for path in sorted(folder.glob(f"*{ending}"))}
+    if name not in known:
+        raise ConfigError(f"{what}: there is no {folder}/{name}{ending}{nearest(name, known)}")
+    return known[name]
+
+
+def check_front_end(name: str, system: System, conf: Path) -> None:
+    """Raise ConfigError if a system's features or VAD are unknown, ill-written or do not go together."""
+    features_path = known_path(conf / "features", system.features, ".conf", f"system {name}: features")
+    features = read_feature_config(features_path)
+    if system.vad is None:
+        return
+    vad = read_vad_config(known_path(conf / "vad", system.vad, ".conf", f"system {name}: vad"))
+    try:
+        require_fit(vad, features, system.vad, system.features)
+    except ConfigError as error:
+        raise ConfigError(f"system {name}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, write_dropped
 from sv.data.parts import join_parts
-from sv.errors import DataError
-from sv.launch import run_array
+from sv.features.files import front_end, inputs
+from sv.records import Step, dry_run
 from sv.run import Run
 
 
@@ -24,24 +24,34 @@ def main() -> None:
     args = parser.parse_args()
     this = Run.open(args.run)
     folder = args.data / "feats" / this.system.features
-    feats = DataDir.read(folder)
     out = this.embeddings(args.data.name)
     if args.job is None:
-        make_all(args, this, feats, out)
+        make_all(args, this, folder, out)
     else:
-        make_part(args, this, folder, feats.split(args.nj, args.job), out)
+        make_part(args, this, folder, DataDir.read(folder).split(args.nj, args.job), out)
+        part_done("extract", out, args, out / "arks" / "xvector")
 
 
-def make_all(args: argparse.Namespace, this: Run, feats: DataDir, out: Path) -> None:
-    """Start the jobs and join what they leave."""
-    if not this.checkpoint().exists():
-        raise DataError(f"{this.checkpoint()} is missing; train the system first (stage 4)")
+def make_all(args: argparse.Namespace, this: Run, folder: Path, out: Path) -> None:
+    """Start the jobs whose parts are not there yet and join what they leave."""
+    settings = {"extraction": this.system.extraction.model_dump(mode="json")}
+    step = Step("extract", out, inputs=[*inputs(folder, this.system.vad), this.training()], settings=settings)
+    if not dry_run():
+        this.require_trained()
+        this.require_front_end(front_end(folder, this.system.vad), folder)
+    if step.skip():
+        return
+    feats = DataDir.read(folder)
     from sv.models.device import pick_device  # torch, which takes a second: after all that is told at once
 
     jobs = 1 if pick_device(args.ngpu).type == "cuda" else jobs_for(args, len(feats))  # jobs would share the GPU
+    step.begin()
     (out / "xvector.scp").unlink(missing_ok=True)
-    run_array("extract", sys.argv[1:], jobs, out / "log")
-    print(join_parts(feats, out / "arks" / "xvector", jobs, out, "xvector.scp"))
+    parts = out / "arks" / "xvector"
+    names = run_jobs_of(step, "extract", jobs, parts)
+    print(join_parts(feats, parts, jobs, out, "xvector.scp"))
+    made = [out / name for name in ("xvector.scp", "utt2spk", "spk2utt", "dropped.txt")]
+    step.done(filter(Path.exists, made), names, utterances=len(feats))
 
 
 def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir, out: Path) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
-import sys
 from pathlib import Path
 
+from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, write_dropped
-from sv.data.parts import join_parts, remove_parts
+from sv.data.parts import join_parts
+from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import write_table
+from sv.data.utterance_audio import UtteranceReader
 from sv.errors import AudioError, DataError
 from sv.features.kaldi_config import read_feature_config
 from sv.features.waves import read_at_rate, refuse_pipes
-from sv.launch import run_array
+from sv.records import Step
 
 
 def main() -> None:
@@ -30,29 +33,47 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="data directory")
     args = parser.parse_args()
-    data = DataDir.read(args.data)
     out = args.data / "feats" / args.conf.stem
     if args.job is None:
-        make_all(args, data, out)
+        make_all(args, out)
     else:
-        make_part(args, data.split(args.nj, args.job), out)
+        make_part(args, DataDir.read(args.data).split(args.nj, args.job), out)
+        part_done("make_feats", out, args, out / "arks" / "feats")
 
 
-def make_all(args: argparse.Namespace, data: DataDir, out: Path) -> None:
-    """Start the jobs and join what they leave."""
-    read_feature_config(args.conf)
+def make_all(args: argparse.Namespace, out: Path) -> None:
+    """Start the jobs whose parts are not there yet and join what they leave."""
+    config = read_feature_config(args.conf)
+    step = Step(
+        "make_feats",
+        out,
+        inputs=[args.data / name for name in ("utt2spk", *AUDIO_TABLES)],
+        digests=recordings_digest(args.data),
+        settings={
+            "features": dataclasses.asdict(config),
+            "seed": args.seed,
+            "compress": args.compress,
+            "drop_bad_audio": args.drop_bad_audio,
+        },
+    )
+    if step.skip():
+        return
+    data = DataDir.read(args.data)
     if not len(data):
         raise DataError(f"{args.data}: utt2spk holds no utterances")
     if not args.allow_pipes:
         refuse_pipes(data)
     jobs = jobs_for(args, len(data))
     out.mkdir(parents=True, exist_ok=True)
+    step.begin()
     for whole in [out / "feats.scp", *out.glob("vad*.scp")]:  # they say that the folder is whole
         whole.unlink(missing_ok=True)
-    remove_parts(out / "arks" / "feats")
     shutil.copyfile(args.conf, out / "feats.conf")
-    run_array("make_feats", sys.argv[1:], jobs, out / "log")
-    print(join_parts(data, out / "arks" / "feats", jobs, out, "feats.scp", ["utt2num_frames"]))
+    parts = out / "arks" / "feats"
+    names = run_jobs_of(step, "make_feats", jobs, parts)
+    print(join_parts(data, parts, jobs, out, "feats.scp", ["utt2num_frames"]))
+    made = [out / name for name in ("feats.scp", "utt2num_frames", "utt2spk", "spk2utt", "feats.conf", "dropped.txt")]
+    step.done(filter(Path.exists, made), names, utterances=len(data))
 
 
 def make_part(args: argparse.Namespace, data: DataDir, out: Path) -> None:
@@ -68,13 +89,14 @@ def make_part(args: argparse.Namespace, data: DataDir, out: Path) -> None:
     name = out.resolve() / "arks" / f"feats.{args.job}"
     num_frames: dict[str, int] = {}
     dropped: dict[str, str] = {}
-    with ArkWriter(name, compress=args.compress) as archive, torch.inference_mode():
+    audio = UtteranceReader(data, args.allow_pipes)
+    with audio, ArkWriter(name, compress=args.compress) as archive, torch.inference_mode():
         for utt in data.utterances:
             try:
-                wave_N = read_at_rate(data, utt, config, args.allow_pipes)
+                wave_N = read_at_rate(audio, utt, config)
             except AudioError as error:
                 if not args.drop_bad_audio:
-                    raise
+                    raise AudioError(f"{error}; or go on without it: --drop-bad-audio") from None
                 dropped[utt] = str(error)
                 continue
             if config.num_frames(len(wave_N)) == 0:

@@ -1,17 +1,18 @@
 """Table and DET curves of runs: OUT/{results.md,results.json,det_TRIALS.png}; prints the table."""
 
+import argparse
 import dataclasses
 import json
 from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.atomic import atomic_write
-from sv.data.datadir import DataDir
+from sv.data.datadir import LABEL, DataDir, read_label
 from sv.data.tables import read_table, write_lines
 from sv.data.trials import Trials
 from sv.errors import DataError
-from sv.report.det import plot_det
-from sv.report.results import Row, figures, markdown_table, notes, text_table
+from sv.records import Step, dry_run
+from sv.report.results import Row, figures, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores
@@ -22,12 +23,20 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--title", default="Results", help="heading of the table")
-    parser.add_argument("--note", help="what a reader must know of the data, as that it is synthetic")
+    parser.add_argument("--note", help="what else a reader must know of the data; that it is synthetic is said anyway")
     parser.add_argument("--trials", type=Path, action="append", required=True, help="DATA/trials_NAME; may be repeated")
     parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders: EXP/SYSTEM/seedN")
     args = parser.parse_args()
 
     runs = [Run.open(path) for path in args.runs]
+    step = step_of(args, runs)
+    if step.skip():
+        if not dry_run():
+            say(args)
+        return
+    from sv.report.det import plot_det  # matplotlib, which takes a second
+
+    step.begin()
     several_seeds = len({this.seed for this in runs}) > 1
     rows: list[Row] = []
     images: list[str] = []
@@ -38,32 +47,53 @@ def main() -> None:
             raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
         name = path.name.removeprefix("trials_")
         speaker = speakers_of(path.parent)
+        is_synthetic = read_label(path.parent) is not None
         for this in runs:
             for backend in this.system.backends:
                 row, roc = row_of(this, backend, name, trials, speaker)
-                rows.append(row)
+                rows.append(dataclasses.replace(row, is_synthetic=is_synthetic))
                 seed = f" seed {this.seed}" if several_seeds else ""
                 curves[f"{this.name}{seed} / {backend}"] = roc
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
-        title = f"{name}, {len(trials):,} trials" + (f"\n{args.note}" if args.note else "")
-        plot_det(curves, title, args.out / images[-1])
+        title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
+        plot_det(curves, "\n".join([title, *([args.note] if args.note else [])]), args.out / images[-1])
 
     with atomic_write(args.out / "results.json") as out:
         json.dump([dataclasses.asdict(row) for row in rows], out, indent=1, ensure_ascii=False)
         out.write("\n")
+    above = [note for note in (synthetic_note(rows), args.note) if note]
     blocks = [
         f"# {args.title}",
-        *([f"**{args.note}**"] if args.note else []),
+        *(f"**{note}**" for note in above),
         "\n".join(markdown_table(rows)),
         *notes(rows),
         *(f"![DET curves]({image})" for image in images),
     ]
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
-    print("\n".join([*([args.note, ""] if args.note else []), *text_table(rows), ""]))
+    step.done([args.out / name for name in ("results.md", "results.json", *images)], rows=len(rows))
+    say(args)
+
+
+def step_of(args: argparse.Namespace, runs: list[Run]) -> Step:
+    """The step that makes this report."""
+    names = [path.name.removeprefix("trials_") for path in args.trials]
+    tables = [path.parent / name for path in args.trials for name in ("utt2spk", "models", LABEL)]
+    scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
+    dropped = [this.path / "scores" / f"{name}.dropped.txt" for this in runs for name in names]
+    published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
+    settings = {"title": args.title, "note": args.note, "published": published}
+    return Step("report", args.out, inputs=[*args.trials, *tables, *scores, *dropped], settings=settings)
+
+
+def say(args: argparse.Namespace) -> None:
+    """Print the report's table and where it is."""
+    rows = [Row(**row) for row in json.loads((args.out / "results.json").read_bytes())]
+    above = [note for note in (synthetic_note(rows), args.note) if note]
+    print("\n".join([*above, *([""] if above else []), *text_table(rows), ""]))
     print(f"table: {args.out / 'results.md'}")
-    for image in images:
-        print(f"DET:   {args.out / image}")
+    for name in dict.fromkeys(row.trials for row in rows):
+        print(f"DET:   {args.out / f'det_{name}.png'}")
 
 
 def row_of(this: Run, backend: str, name: str, trials: Trials, speaker: dict[str, str]) -> tuple[Row, Roc]:

@@ -1,5 +1,7 @@
 """Score a trial list with every back end of a run: RUN/scores/TRIALS.BACKEND, lines 'enrol test score'."""
 
+import argparse
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sv.backends.backend import load_backend
@@ -9,6 +11,7 @@ from sv.data.tables import first_few, read_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+from sv.records import Step, dry_run, record_of
 from sv.run import Run
 from sv.scoring.trials import score_trials, write_scores
 
@@ -28,48 +31,116 @@ def main() -> None:
         action="store_true",
         help="leave out trials whose embeddings are missing (listed beside the scores in NAME.dropped.txt)",
     )
+    parser.add_argument(
+        "--allow-dropped",
+        action="store_true",
+        help="leave out trials whose missing embeddings stand in a dropped.txt of their set, and no others",
+    )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("trials", type=Path, help="trial list: DATA/trials_NAME")
     args = parser.parse_args()
 
     this = Run.open(args.run)
-    trials = Trials.read(args.trials)
     name = args.trials.name.removeprefix("trials_")
+    steps = {backend: step_of(args, this, name, backend) for backend in this.system.backends}
+    if not dry_run():
+        for backend in steps:
+            this.require_backend(backend)
+    waiting = {backend: step for backend, step in steps.items() if not step.skip()}
+    if not waiting:
+        return
+    trials = Trials.read(args.trials)
     test = Vectors.read(this.embeddings(args.test) / "xvector.scp")
     enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp")
-    dropped: dict[str, str] = {}
+    reasons = recorded_drops(this, args.trials, (args.enrol, args.test)) if args.allow_dropped else {}
+
+    def may_lack(ids: set[str]) -> set[str]:
+        return ids if args.allow_missing else ids & reasons.keys()
+
     if args.models:
         models = {model: utts.split() for model, utts in read_table(args.models).items()}
-        if args.allow_missing:
-            models, dropped = whole_models(models, set(enrol.keys))
+        models, without = whole_models(models, set(enrol.keys), may_lack)
+        reasons |= without
         enrol = enrol.means(models)
-    if args.allow_missing:
-        trials, absent = trials.with_ids(set(enrol.keys), set(test.keys))
-        dropped = absent | {model: reason for model, reason in dropped.items() if model in absent}
     try:
-        trials.require(set(enrol.keys), set(test.keys), "an embedding")
+        trials, dropped = without_some(trials, enrol, test, may_lack)
     except DataError as error:
         raise DataError(
             f"{args.trials}: {error}; why stands in dropped.txt beside the embeddings; rerun stage 5, or leave such"
             " trials out with --allow-missing"
         ) from None
+    dropped |= {absent: reasons[absent] for absent in dropped if absent in reasons}
     write_dropped(this.path / "scores" / f"{name}.dropped.txt", dropped)
-    for backend_name, settings in this.system.backends.items():
-        backend = load_backend(settings, this.backend(backend_name))
+    for backend_name, step in waiting.items():
+        step.begin()
+        backend = load_backend(this.system.backends[backend_name], this.backend(backend_name))
         out = this.scores(name, backend_name)
         write_scores(out, trials, score_trials(backend, enrol, test, trials))
+        record = this.path / "scores" / f"{name}.dropped.txt"
+        step.done([out, *([record] if dropped else [])], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"
             + (f", {len(dropped)} ids without an embedding: {name}.dropped.txt" if dropped else "")
         )
 
 
-def whole_models(models: dict[str, list[str]], utterances: set[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """The models whose utterances are all there, and the others with the reason."""
+def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Step:
+    """The step that scores the list `name` with a back end."""
+    embeddings = [record_of("extract", this.embeddings(set_name)) for set_name in (args.enrol, args.test)]
+    drops = [path for path in drop_records(this, args.trials, (args.enrol, args.test)) if path.exists()]
+    return Step(
+        f"{name}.{backend}",
+        this.path / "scores",
+        inputs=[
+            *(args.trials, *([args.models] if args.models else [])),
+            *(*embeddings, record_of("train_backend", this.backend(backend))),
+            *(drops if args.allow_dropped else []),
+        ],
+        settings={"allow_missing": args.allow_missing, "allow_dropped": args.allow_dropped},
+    )
+
+
+def recorded_drops(this: Run, trials: Path, sets: Iterable[str]) -> dict[str, str]:
+    """What was dropped from the sets that stand beside the list's, from their features or embeddings, and why."""
+    reasons: dict[str, str] = {}
+    for record in drop_records(this, trials, sets):
+        if record.exists():
+            reasons = read_table(record) | reasons
+    return reasons
+
+
+def drop_records(this: Run, trials: Path, sets: Iterable[str]) -> list[Path]:
+    """Where `recorded_drops` looks."""
+    data = trials.absolute().parent
+    folders = [data]
+    for name in sets:
+        folder = data.parent / name
+        folders += [folder, folder / "feats" / this.system.features, this.embeddings(name)]
+    return [folder / "dropped.txt" for folder in folders]
+
+
+def without_some(
+    trials: Trials, enrol: Vectors, test: Vectors, may_lack: Callable[[set[str]], set[str]]
+) -> tuple[Trials, dict[str, str]]:
+    """The trials but for those whose embeddings are missing and may be, and the ids that are.
+
+    Raises DataError if another embedding is missing, or no trial is left.
+    """
+    known = set(enrol.keys), set(test.keys)
+    named = set(trials.enrol), set(trials.test)
+    rest, dropped = trials.with_ids(*(ids - may_lack(ids - there) for ids, there in zip(named, known, strict=True)))
+    rest.require(*known, "an embedding")
+    return rest, dropped
+
+
+def whole_models(
+    models: dict[str, list[str]], utterances: set[str], may_lack: Callable[[set[str]], set[str]]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The models but for those whose missing utterances all may be, and these with the reason."""
     dropped = {
         model: f"model without an embedding of {first_few(absent)}"
         for model, utts in models.items()
-        if (absent := set(utts) - utterances)
+        if (absent := set(utts) - utterances) and absent == may_lack(absent)
     }
     return {model: utts for model, utts in models.items() if model not in dropped}, dropped
 

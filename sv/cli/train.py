@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir, write_dropped
 from sv.data.tables import first_few
 from sv.errors import ConfigError, DataError
+from sv.features.files import front_end, inputs
+from sv.records import Step, forced
 from sv.run import Run
 
 
@@ -28,17 +31,66 @@ def main() -> None:
 
 
 def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, workers: int | None) -> None:
-    """Train from the last checkpoint, if there is one, to the last epoch.
+    """Train from the last checkpoint, if there is one of this very training, to the last epoch.
 
-    On the CPU the same machine and number of threads give the same bytes.
+    On the CPU the same machine and number of threads give the same bytes. SIGTERM ends it after the step, saved.
     """
+    folders = [folder / "feats" / this.system.features for folder in (train_dir, valid_dir)]
+    vad = this.system.vad
+    step = Step(
+        "train",
+        this.path,
+        inputs=[path for folder in folders for path in inputs(folder, vad)],
+        settings={
+            "system": this.trained_by(),
+            "seed": this.seed,
+            "front_end": front_end(folders[0], vad) if (folders[0] / "feats.conf").exists() else None,
+        },
+    )
+    if step.skip():
+        return
+    step.begin()
+    stopped = StopSignal()
+    if not _train(this, step.key, train_dir, *folders, ngpu, workers, stopped):
+        print(f"train {this.path}: ended by a signal, its state is saved; it will resume when the stage runs again")
+        return
+    left = [this.path / "checkpoints" / name for name in ("last.pt", "best.pt")] + [this.path / "curves.tsv"]
+    epochs = sorted((this.path / "checkpoints").glob("epoch-*.pt"))
+    step.done([*left, *epochs], epochs=this.system.training.epochs)
+
+
+class StopSignal:
+    """Whether SIGTERM has come: Slurm's warning that the time is up."""
+
+    def __init__(self) -> None:
+        self._came = False
+        signal.signal(signal.SIGTERM, self._note)
+
+    def __call__(self) -> bool:
+        return self._came
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+
+
+def _train(
+    this: Run,
+    key: str,
+    train_dir: Path,
+    train_feats: Path,
+    valid_feats: Path,
+    ngpu: int | None,
+    workers: int | None,
+    stopped: StopSignal,
+) -> bool:
+    """The training itself; whether it came to its end."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same
     import torch
 
     from sv.features.files import FeatureReader
     from sv.models.build import build_head, build_model
     from sv.models.device import pick_device
-    from sv.training.checkpoint import TrainingState
+    from sv.training.checkpoint import Checkpoints, TrainingState
     from sv.training.loop import Precision, train
     from sv.training.optimiser import build_optimiser
     from sv.training.progress import log_to
@@ -50,11 +102,10 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
     device = pick_device(ngpu)
     log_to(this.path / "log" / "train.log")
 
-    train_feats, valid_feats = (d / "feats" / this.system.features for d in (train_dir, valid_dir))
     reader, valid_reader = (FeatureReader.of_system(folder, this.system) for folder in (train_feats, valid_feats))
     train_utt2spk, valid_utt2spk = (DataDir.read(folder).utt2spk for folder in (train_feats, valid_feats))
     if strangers := set(valid_utt2spk.values()) - set(train_utt2spk.values()):
-        raise DataError(f"{valid_dir}: {len(strangers)} speakers are not in {train_dir}: {first_few(strangers)}")
+        raise DataError(f"{valid_feats}: {len(strangers)} speakers are not in {train_dir}: {first_few(strangers)}")
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
     batches = (settings.batch_size, settings.chunks_per_speaker, this.seed)
@@ -74,10 +125,8 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
         )
     precision = Precision.of(settings.precision, device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
-    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim)
-    last = this.path / "checkpoints" / "last.pt"
-    if last.exists():
-        state.load(last)
+    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
+    Checkpoints(this.path / "checkpoints", settings.keep_last).restore(state, anew=forced())
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
         + (f" ({len(reasons)} too short, {len(sampler.left_out)} speakers with them: dropped.txt)" if reasons else "")
@@ -85,11 +134,12 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
         + (f" (of {len(valid_utt2spk)}, the rest too short)" if num_held_out < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch,"
         f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
-        + (f", resumed after epoch {state.epoch}" if state.epoch else "")
+        + (f", resumed after epoch {state.epoch}, step {state.step}" if state.epoch or state.step else "")
     )
     if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
         workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
-    train(state, settings, sampler, reader, held_out, valid_reader, this.path, precision, workers, this.name)
+    held = (held_out, valid_reader)
+    return train(state, settings, sampler, reader, *held, this.path, precision, workers, this.name, stopped)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from sv.cli import Parser, run
 from sv.data.tables import read_table
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+from sv.records import Step, record_of
 from sv.run import Run
 
 
@@ -20,16 +21,34 @@ def main() -> None:
     args = parser.parse_args()
     this = Run.open(args.run)
     folder = this.embeddings(args.train)
+    steps = {
+        name: Step(
+            "train_backend",
+            this.backend(name),
+            inputs=[record_of("extract", folder), folder / "utt2spk"],
+            settings=settings.model_dump(mode="json"),
+        )
+        for name, settings in this.system.backends.items()
+    }
+    waiting = {name: step for name, step in steps.items() if not step.skip()}
+    if not waiting:
+        return
     vectors = Vectors.read(folder / "xvector.scp")
     utt2spk = read_table(folder / "utt2spk")
     speakers, speaker_N = np.unique([utt2spk[key] for key in vectors.keys], return_inverse=True)
     single = int((np.bincount(speaker_N) == 1).sum())
-    for name, settings in this.system.backends.items():
+    for name, step in waiting.items():
+        step.begin()
         try:
-            backend = train_backend(settings, vectors.x_ND, speaker_N)
+            backend = train_backend(this.system.backends[name], vectors.x_ND, speaker_N)
         except DataError as error:
             raise DataError(f"{this.path}: back end {name}: {error}") from None
         backend.save(this.backend(name))
+        step.done(
+            [path for path in this.backend(name).iterdir() if path.is_file()],
+            embeddings=len(vectors.keys),
+            speakers=len(speakers),
+        )
         counts = f"{len(vectors.keys)} embeddings of {len(speakers)} speakers, {single} with a single one"
         print(f"{this.backend(name)}: {counts}")
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from sv.cli import Parser, run
-from sv.data.datadir import DataDir, write_dropped
-from sv.data.tables import read_table, write_lines
-from sv.data.validate import validate
-from sv.errors import DataError
+from sv.data.datadir import DataDir, set_files
+from sv.data.mend import mend
+from sv.data.recordings import recordings_digest
+from sv.data.validate import Problem, require_valid, validate
+from sv.records import Step
 
 
 def main() -> None:
@@ -27,32 +28,44 @@ def main() -> None:
         action="store_true",
         help="take unreadable recordings out of the set (with --audio; listed in dropped.txt)",
     )
+    parser.add_argument(
+        "--allow-pipes", action="store_true", help="run the commands ('… |') that wav.scp names (with --audio)"
+    )
     parser.add_argument("data", type=Path, help="data directory")
     args = parser.parse_args()
 
-    report = args.data / "problems.txt"
-    report.unlink(missing_ok=True)
-    problems = list(validate(args.data, args.audio, args.rate, args.disjoint_from))
-    if args.drop_bad_audio and (bad := {p.key: p.what for p in problems if p.is_bad_audio}):
-        drop(args.data, bad)
-        problems = list(validate(args.data, args.audio, args.rate, args.disjoint_from))
-    if problems:
-        write_lines(report, map(str, problems))
-        more = f" (and {len(problems) - 1} more: {report})" if len(problems) > 1 else ""
-        raise DataError(f"{args.data}: {problems[0]}{more}")
+    others = [path for other in args.disjoint_from for path in (other / "utt2spk", other / "spk2utt")]
+    step = Step(
+        "validate_data",
+        args.data,
+        inputs=[*(set_files(args.data) or [args.data / "utt2spk"]), *others],
+        digests=recordings_digest(args.data) if args.audio else {},
+        settings={name: getattr(args, name) for name in ("audio", "rate", "drop_bad_audio", "allow_pipes")},
+    )
+    if step.skip():
+        return
+    step.begin()
+    (args.data / "problems.txt").unlink(missing_ok=True)  # of an earlier time
+
+    def problems() -> list[Problem]:
+        return list(validate(args.data, args.audio, args.rate, args.disjoint_from, args.allow_pipes))
+
+    found = problems()
+    if args.drop_bad_audio and any(problem.is_bad_audio for problem in found):
+        num_before = len(DataDir.read(args.data))
+        dropped = mend(args.data, found)
+        print(f"{args.data}: {len(dropped)} of {num_before} utterances dropped: see dropped.txt")
+        found = problems()
+    require_valid(args.data, found)
     data = DataDir.read(args.data)
+    if args.audio and not args.allow_pipes and data.pipes:
+        print(
+            f"{args.data}: {len(data.pipes)} recordings are commands ('… |') and were not checked;"
+            " --allow-pipes runs them"
+        )
+    # What it mended is its output: where that is no longer there, the set is to be mended again.
+    step.done(set_files(args.data) if args.drop_bad_audio else [], utterances=len(data), speakers=data.num_speakers)
     print(f"{args.data}: {len(data)} utterances of {data.num_speakers} speakers, valid")
-
-
-def drop(path: Path, bad: dict[str, str]) -> None:
-    """Rewrite a directory without its bad recordings; dropped.txt keeps what it had and gains these."""
-    data = DataDir.read(path)
-    record = path / "dropped.txt"
-    earlier = read_table(record) if record.exists() else {}
-    rest, dropped = data.fix(lambda utt: bad.get(data.segments[utt].recording if data.segments else utt))
-    rest.write(path)
-    write_dropped(record, {**earlier, **dropped})
-    print(f"{path}: {len(dropped)} of {len(data)} utterances dropped: see dropped.txt")
 
 
 if __name__ == "__main__":

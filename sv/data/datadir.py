@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from sv.data.audio import read_audio
-from sv.data.tables import first_few, read_table, write_table
+from sv.data.atomic import atomic_write
+from sv.data.tables import first_few, read_lines, read_table, write_table
+from sv.data.utterance_audio import UtteranceReader
 from sv.errors import AudioError, DataError
 
 # The tables beside utt2spk, wav.scp and segments, by what they are keyed by.
 UTTERANCE_TABLES = ("utt2dur", "utt2lang", "utt2sess", "feats.scp", "vad.scp", "utt2num_frames")
 SPEAKER_TABLES = ("spk2gender",)
-RECORDING_TABLES = ("reco2dur",)
+RECORDING_TABLES = ("reco2dur", "reco2file_and_channel")
 TABLES = UTTERANCE_TABLES + SPEAKER_TABLES + RECORDING_TABLES
+LABEL = "SYNTHETIC.txt"  # in a corpus, and in every set made of it: no person speaks here
 _NOTES = ("dropped.txt", "problems.txt")  # written about a set, by those who check or thin it out
+_Name = TypeVar("_Name")
 
 
 class Segment(NamedTuple):
-    """A stretch of a recording, in seconds."""
+    """A stretch of a recording, in seconds; the end -1 is the recording's, the channel counts from 0."""
 
     recording: str
     start_s: float
     end_s: float
+    channel: int | None = None  # needed where the recording has more than one
 
 
 @dataclass
@@ -43,7 +48,8 @@ class DataDir:
 
     Fields: `utt2spk`; `wav`, recording to path or pipe (empty where there are only features); `segments`, or None
     where every recording is an utterance; `tables`, the other files by name, each keyed by utterance, speaker or
-    recording (see the constants of this module); `path`, where it was read from, for messages.
+    recording (see the constants of this module); `synthetic`, the text of the corpus's SYNTHETIC.txt where it has
+    one, which goes into every set that is made of this one; `path`, where it was read from, for messages.
 
     Raises DataError naming the file, the line and the key for anything malformed. What is well-formed and still
     wrong, `sv.data.validate` finds; `fix` drops what cannot be kept and returns it with the reasons.
@@ -54,6 +60,7 @@ class DataDir:
     segments: dict[str, Segment] | None = None
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     path: Path | None = None
+    synthetic: str | None = None
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> DataDir:
@@ -65,7 +72,7 @@ class DataDir:
         wav = read_table(path / "wav.scp") if (path / "wav.scp").exists() else {}
         segments = _read_segments(path / "segments") if (path / "segments").exists() else None
         tables = {name: read_table(path / name) for name in TABLES if (path / name).exists()}
-        return cls(utt2spk, wav, segments, tables, path)
+        return cls(utt2spk, wav, segments, tables, path, read_label(path))
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write every file of the directory, each whole or not at all; `utt2spk`, the mark of a set, last.
@@ -74,13 +81,18 @@ class DataDir:
         """
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
-        held = {*self.tables, *(["wav.scp"] if self.wav else []), *(["segments"] if self.segments is not None else [])}
-        for stale in {"wav.scp", "segments", *TABLES, *_NOTES} - held:
+        held = set(self.tables)
+        held |= {name for name, of in (("segments", self.segments), (LABEL, self.synthetic)) if of is not None}
+        held |= {"wav.scp"} if self.wav else set()
+        for stale in {"wav.scp", "segments", LABEL, *TABLES, *_NOTES} - held:
             (path / stale).unlink(missing_ok=True)
+        if self.synthetic is not None:
+            with atomic_write(path / LABEL) as out:
+                out.write(self.synthetic)
         if self.wav:
             write_table(path / "wav.scp", self.wav)
         if self.segments is not None:
-            write_table(path / "segments", {u: f"{s[0]} {s[1]:.10g} {s[2]:.10g}" for u, s in self.segments.items()})
+            write_table(path / "segments", {utt: _segment_text(segment) for utt, segment in self.segments.items()})
         for name, table in self.tables.items():
             write_table(path / name, table)
         write_table(path / "spk2utt", {spk: " ".join(utts) for spk, utts in self.spk2utt.items()})
@@ -107,22 +119,27 @@ class DataDir:
         """How many speakers there are."""
         return len(set(self.utt2spk.values()))
 
-    def read_audio(self, utt: str, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
-        """Samples of an utterance, float32 (N,) in the int16 range, and their rate in Hz.
+    @property
+    def pipes(self) -> list[str]:
+        """Recordings that are commands ('… |') in wav.scp."""
+        return [recording for recording, source in self.wav.items() if source.endswith("|")]
 
-        Raises AudioError naming the utterance and its source for what `sv.data.audio.read_audio` refuses.
+    def segment(self, utt: str) -> Segment:
+        """Where an utterance is; without `segments`, the whole of the recording of its name.
+
+        Raises AudioError naming what is missing.
         """
-        segment = None
-        if self.segments is not None and (segment := self.segments.get(utt)) is None:
+        segment = Segment(utt, 0.0, -1.0) if self.segments is None else self.segments.get(utt)
+        if segment is None:
             raise AudioError(f"{self._name}: {utt} is not in segments")
-        recording = segment.recording if segment else utt
-        if recording not in self.wav:
-            raise AudioError(f"{self._name}: {utt}: recording {recording} is not in wav.scp")
-        start_s, end_s = (segment.start_s, segment.end_s) if segment else (0.0, None)
-        try:
-            return read_audio(self.wav[recording], start_s=start_s, end_s=end_s, allow_pipes=allow_pipes)
-        except AudioError as error:
-            raise AudioError(f"{utt}: {error}") from None
+        if segment.recording not in self.wav:
+            raise AudioError(f"{self._name}: {utt}: recording {segment.recording} is not in wav.scp")
+        return segment
+
+    def read_audio(self, utt: str, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
+        """Samples of an utterance and their rate; for many, `UtteranceReader.read`, which says more."""
+        with UtteranceReader(self, allow_pipes) as reader:
+            return reader.read(utt)
 
     def subset(self, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None) -> DataDir:
         """The directory of some utterances, or of some speakers' utterances.
@@ -152,7 +169,8 @@ class DataDir:
             **dict.fromkeys(RECORDING_TABLES, recordings),
         }
         tables = {name: {k: v for k, v in table.items() if k in kept_keys[name]} for name, table in self.tables.items()}
-        return DataDir(utt2spk, {r: w for r, w in self.wav.items() if r in recordings}, segments, tables, self.path)
+        wav = {recording: source for recording, source in self.wav.items() if recording in recordings}
+        return DataDir(utt2spk, wav, segments, tables, self.path, self.synthetic)
 
     def split(self, jobs: int, job: int) -> DataDir:
         """Part `job` of `jobs` (from 1) for a job array: consecutive utterances, parts equal to within one.
@@ -181,27 +199,27 @@ class DataDir:
             sessions.setdefault((speaker, utt2sess.get(utt, utt)), []).append(utt)
         left = Counter(speaker for speaker, _ in sessions)
         held: set[str] = set()
-        names = sorted(sessions)
-        for index in np.random.default_rng(seed).permutation(len(names)):
-            speaker, _ = names[index]
+        for session in shuffled(sorted(sessions), seed):
+            speaker, _ = session
             if len(held) >= fraction * len(self):
                 break
             if left[speaker] > 1:
                 left[speaker] -= 1
-                held.update(sessions[names[index]])
+                held.update(sessions[session])
         if not held:
             raise DataError(f"{self._name}: nothing can be held out: every speaker has a single session")
         return self._restricted(set(self.utt2spk) - held), self._restricted(held)
 
     def fix(self, keep: Callable[[str], str | None] | None = None) -> tuple[DataDir, dict[str, str]]:
-        """Drop utterances that lack a recording or that `keep` objects to: (rest, {utterance: reason}).
+        """Drop utterances that lack a recording or a speaker, or that `keep` objects to: (rest, {utterance: reason}).
 
         `keep(utterance)` returns None to keep it or the reason why not. Tables that do not cover every kept
         utterance are an error that `validate` reports; they are not thinned out here.
         """
-        dropped: dict[str, str] = {}
+        with_audio = self.wav if self.segments is None else self.segments
+        dropped = {utt: "has no speaker in utt2spk" for utt in with_audio if utt not in self.utt2spk}
         for utt in self.utt2spk:
-            segment = self.segments.get(utt) if self.segments is not None else Segment(utt, 0, 0)
+            segment = self.segments.get(utt) if self.segments is not None else Segment(utt, 0.0, -1.0)
             if segment is None:
                 dropped[utt] = "not in segments"
             elif self.wav and segment.recording not in self.wav:
@@ -221,6 +239,13 @@ class DataDir:
         return str(self.path or "data directory")
 
 
+def shuffled(names: Sequence[_Name], seed: int) -> list[_Name]:
+    """Names in an order that is a function of the seed and of theirs; DataError for a negative seed."""
+    if seed < 0:
+        raise DataError(f"a seed is a number from 0, not {seed}")
+    return [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+
+
 def combine(parts: Iterable[DataDir]) -> DataDir:
     """One directory of several with no utterance in common.
 
@@ -236,6 +261,8 @@ def combine(parts: Iterable[DataDir]) -> DataDir:
         raise DataError("some parts have a wav.scp and some have not; they cannot be combined")
     names = set.intersection(*(set(part.tables) for part in parts))
     whole = DataDir({}, {}, None if parts[0].segments is None else {}, {name: {} for name in names})
+    if labels := [part.synthetic for part in parts if part.synthetic is not None]:
+        whole.synthetic = "".join(dict.fromkeys(labels))
     for part in parts:
         if again := whole.utt2spk.keys() & part.utt2spk.keys():
             raise DataError(f"{part._name}: {len(again)} utterances are in an earlier part too: {first_few(again)}")
@@ -257,15 +284,35 @@ def _merge(into: dict[str, str], more: dict[str, str], where: str, name: str) ->
 def _read_segments(path: Path) -> dict[str, Segment]:
     segments = {}
     for utt, value in read_table(path).items():
-        parts = value.split()
+        recording, *numbers = value.split()
         try:
-            segment = Segment(parts[0], float(parts[1]), float(parts[2]))
-        except (IndexError, ValueError):
+            start_s, end_s = map(float, numbers[:2])
+            channels = [int(text) for text in numbers[2:] if text.isdecimal()]
+        except ValueError:
             raise DataError(f"{path}: {utt}: {value!r} is not 'recording start end' in seconds") from None
-        if not 0 <= segment.start_s < segment.end_s:
-            raise DataError(f"{path}: {utt}: {segment.start_s:g}..{segment.end_s:g} s is not a stretch of time")
-        segments[utt] = segment
+        if len(numbers) != 2 + len(channels) or len(channels) > 1:
+            raise DataError(f"{path}: {utt}: {' '.join(numbers[2:])!r} after the end is not a channel, 0, 1, …")
+        if not (0 <= start_s < math.inf and (start_s < end_s < math.inf or end_s == -1)):
+            raise DataError(f"{path}: {utt}: {start_s:g}..{end_s:g} s is not a stretch of time")
+        segments[utt] = Segment(recording, start_s, end_s, *channels)
     return segments
+
+
+def _segment_text(segment: Segment) -> str:
+    channel = "" if segment.channel is None else f" {segment.channel}"
+    return f"{segment.recording} {segment.start_s:.10g} {segment.end_s:.10g}{channel}"
+
+
+def read_label(folder: str | os.PathLike[str]) -> str | None:
+    """What SYNTHETIC.txt in a corpus or a set says, None where there is none."""
+    path = Path(folder) / LABEL
+    return "".join(read_lines(path)) if path.exists() else None
+
+
+def set_files(folder: Path) -> list[Path]:
+    """The files of a set that are there, `dropped.txt` and trial lists included: inputs and outputs of its steps."""
+    names = ("utt2spk", "spk2utt", "wav.scp", "segments", *TABLES, LABEL, "dropped.txt")
+    return [*filter(Path.exists, (folder / name for name in names)), *sorted(folder.glob("trials_*"))]
 
 
 def write_dropped(path: str | os.PathLike[str], dropped: dict[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sv.data.datadir import DataDir, write_dropped
@@ -37,7 +37,7 @@ def join_parts(data: DataDir, parts: Path, jobs: int, out: Path, scp: str, table
         raise DataError(f"{out}: {len(extra)} utterances are not in {data.path}: {first_few(extra)}")
     if not values:
         raise DataError(f"{out}: no utterance is left; the first was dropped as: {next(iter(dropped.values()))}")
-    DataDir({utt: data.utt2spk[utt] for utt in values}).write(out)
+    DataDir({utt: data.utt2spk[utt] for utt in values}, synthetic=data.synthetic).write(out)
     for table in tables:
         write_table(out / table, read_parts(parts, table, jobs))
     write_dropped(out / "dropped.txt", dropped)
@@ -45,10 +45,17 @@ def join_parts(data: DataDir, parts: Path, jobs: int, out: Path, scp: str, table
     return f"{out}: {len(values)} utterances" + (f", {len(dropped)} dropped: see dropped.txt" if dropped else "")
 
 
-def remove_parts(parts: Path) -> None:
-    """Remove what an earlier array, perhaps of more jobs, left as `PARTS.JOB.…`; after the tables joined from it."""
+def remove_parts(parts: Path, keep: Collection[int] = ()) -> None:
+    """Remove what an earlier array, perhaps of more jobs, left as `PARTS.JOB.…`, but for those of jobs to keep."""
     for old in parts.parent.glob(glob.escape(parts.name) + ".*"):
-        old.unlink()
+        job = old.name.removeprefix(f"{parts.name}.").partition(".")[0]
+        if not (job.isdigit() and int(job) in keep):
+            old.unlink()
+
+
+def part_files(part: Path) -> list[Path]:
+    """The files of one job's part, `PARTS.JOB.…`."""
+    return sorted(part.parent.glob(glob.escape(part.name) + ".*"))
 
 
 def read_parts(parts: Path, suffix: str, jobs: int, optional: bool = False) -> dict[str, str]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from sv.data.ark import MatrixReader
 from sv.data.audio import audio_info
 from sv.data.datadir import SPEAKER_TABLES, UTTERANCE_TABLES, DataDir
-from sv.data.tables import read_table
+from sv.data.tables import read_table, write_lines
 from sv.data.trials import Trials, trial_files
-from sv.errors import AudioError
+from sv.data.utterance_audio import cut
+from sv.errors import AudioError, DataError
+
+_ARCHIVED = ("feats.scp", "vad.scp")  # tables whose values are matrices in archives
 
 
 class Problem(NamedTuple):
@@ -21,7 +27,7 @@ class Problem(NamedTuple):
     file: str
     key: str
     what: str
-    is_bad_audio: bool = False  # a recording that cannot be read: the set can do without it
+    is_bad_audio: bool = False  # a recording or segment that cannot be read: the set can do without it
 
     def __str__(self) -> str:
         return f"{self.file}: {self.key + ': ' if self.key else ''}{self.what}"
@@ -36,14 +42,16 @@ def validate(
 ) -> Iterator[Problem]:
     """Every problem of a data directory, one after the other.
 
-    Looks at the order of keys, at references between files, at speaker prefixes, at trials, and, with `audio`,
-    at every recording's header (present, readable, not empty, of the rate). Malformed files raise DataError, as
-    they do for every reader.
+    Looks at the order of keys, at references between files, at speaker prefixes, at trials, at the headers of
+    features, and, with `audio`, at every recording's header (present, readable, not empty, of the rate) and what its
+    utterances want of it (within its length, a channel where there are several), by the rules of their reader.
+    Malformed files raise DataError, as they do for every reader.
 
     Args:
-        audio: open the recordings. Pipes are left alone, unless `allow_pipes`.
+        audio: open the recordings.
         rate: the sampling rate in Hz that all must have.
         disjoint_from: data directories, as the training set, with which this one may share no speaker.
+        allow_pipes: run the commands of wav.scp to look at what they print; else they are left alone.
     """
     path = Path(path)
     data = DataDir.read(path)
@@ -51,12 +59,30 @@ def validate(
         yield Problem("utt2spk", "", "holds no utterances")
     yield from _order(data)
     yield from _references(data)
+    yield from _spk2utt(path, data)
+    yield from _archives(data)
     yield from _trials(path, data)
     for other in disjoint_from:
         for speaker in sorted(set(data.utt2spk.values()) & set(DataDir.read(other).utt2spk.values())):
             yield Problem("utt2spk", speaker, f"is a speaker of {other} too; training and test must not share speakers")
     if audio:
         yield from _audio(data, rate, allow_pipes)
+
+
+def require_valid(path: Path, problems: Collection[Problem], found: str = "") -> None:
+    """If there are problems, write them to PATH/problems.txt and raise DataError.
+
+    It tells the first one after `found`, how many there are, and what can be done about bad audio.
+    """
+    if not problems:
+        return
+    report = path / "problems.txt"
+    write_lines(report, map(str, problems))
+    first, *others = problems
+    more = f" (and {len(others)} more: {report})" if others else ""
+    bad = sum(problem.is_bad_audio for problem in problems)
+    advice = f"; --drop-bad-audio goes on without what cannot be read ({bad} of these)" if bad else ""
+    raise DataError(f"{path}: {found}{first}{more}{advice}")
 
 
 def _order(data: DataDir) -> Iterator[Problem]:
@@ -83,6 +109,7 @@ def _references(data: DataDir) -> Iterator[Problem]:
     for name, table in data.tables.items():
         if name in UTTERANCE_TABLES:
             yield from _missing(name, data.utt2spk, table, "is missing")
+            yield from _missing(name, table, data.utt2spk, "stands here and not in utt2spk")
         if name in SPEAKER_TABLES:
             yield from _missing(name, set(data.utt2spk.values()), table, "is missing")
 
@@ -90,6 +117,29 @@ def _references(data: DataDir) -> Iterator[Problem]:
 def _missing(file: str, wanted: Iterable[str], there: Iterable[str], what: str) -> Iterator[Problem]:
     for key in sorted(set(wanted) - set(there)):
         yield Problem(file, key, what)
+
+
+def _spk2utt(path: Path, data: DataDir) -> Iterator[Problem]:
+    """Where the file is there, it must be utt2spk the other way round: Kaldi's programs read it, ours do not."""
+    if not (path / "spk2utt").exists():
+        return
+    written = {speaker: sorted(utts.split()) for speaker, utts in read_table(path / "spk2utt").items()}
+    derived = data.spk2utt
+    for speaker in sorted(written.keys() | derived.keys()):
+        if written.get(speaker) != derived.get(speaker):
+            what = "its utterances are not those of utt2spk" if speaker in written else "is missing"
+            yield Problem("spk2utt", speaker, f"{what}; steps/fix_data.sh writes it anew")
+
+
+def _archives(data: DataDir) -> Iterator[Problem]:
+    reader = MatrixReader()
+    for name in _ARCHIVED:
+        for utt, value in data.tables.get(name, {}).items():
+            try:
+                reader.num_rows(value)
+            except DataError as error:
+                yield Problem(name, utt, str(error))
+    reader.close()
 
 
 def _trials(path: Path, data: DataDir) -> Iterator[Problem]:
@@ -111,7 +161,23 @@ def _unknown(file: str, side: str, ids: Iterable[str], known: Iterable[str]) -> 
     yield from _missing(file, ids, known, f"is the id of {side} and unknown here")
 
 
+class _Header:
+    """A recording of which only the header is known: for asking a reader what it would refuse."""
+
+    def __init__(self, rate: int, num_samples: int, num_channels: int) -> None:
+        self.rate, self.num_samples, self.num_channels = rate, num_samples, num_channels
+
+    def read(self, *_: int) -> np.ndarray:
+        return np.empty(0, np.float32)
+
+    def close(self) -> None:
+        pass
+
+
 def _audio(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Problem]:
+    utts_of: dict[str, list[str]] = {}
+    for utt in data.utterances if data.segments is None else sorted(data.segments):
+        utts_of.setdefault(utt if data.segments is None else data.segments[utt].recording, []).append(utt)
     for recording, source in sorted(data.wav.items()):
         if source.endswith("|") and not allow_pipes:
             continue
@@ -122,3 +188,10 @@ def _audio(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Probl
             continue
         if rate and info.rate != rate:
             yield Problem("wav.scp", recording, f"is sampled at {info.rate} Hz, not {rate} ({source})")
+        for utt in utts_of.get(recording, []):
+            try:
+                cut(data, utt, _Header(*info))
+            except DataError as error:
+                file = "wav.scp" if data.segments is None else "segments"
+                what = str(error).removeprefix(f"{utt}: ")
+                yield Problem(file, utt, what, is_bad_audio=isinstance(error, AudioError))

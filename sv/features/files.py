@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from sv.data.tables import first_few, read_table
 from sv.errors import DataError
 from sv.features.cmvn import sliding_cmvn, windows
 from sv.features.kaldi_config import read_feature_config
+from sv.records import record_of, settings_of
 from sv.system import System
 
 
@@ -23,6 +26,22 @@ def vad_file(name: str) -> str:
 def num_voiced_file(name: str) -> str:
     """Where the number of voiced frames of each utterance stands."""
     return "utt2num_voiced" if name == "energy" else f"utt2num_voiced_{name}"
+
+
+def inputs(folder: Path, vad: str | None) -> list[Path]:
+    """The files of a feature folder that decide what is read there, as inputs of a step (`sv.records`)."""
+    steps = ["make_feats", *([f"compute_vad_{vad}"] if vad else [])]
+    tables = ["utt2spk", "feats.scp", "feats.conf", *([vad_file(vad), num_voiced_file(vad)] if vad else [])]
+    return [*filter(Path.exists, (record_of(step, folder) for step in steps)), *(folder / table for table in tables)]
+
+
+def front_end(folder: Path, vad: str | None) -> dict[str, Any]:
+    """How the features and the VAD of a folder were made: a network takes only what it was trained on."""
+    config = read_feature_config(folder / "feats.conf", name=folder.name)
+    return {
+        "features": dataclasses.asdict(config),
+        "vad": settings_of(f"compute_vad_{vad}", folder) if vad else None,
+    }
 
 
 class FeatureReader:

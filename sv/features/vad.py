@@ -11,6 +11,7 @@ import webrtcvad
 
 from sv.errors import ConfigError, DataError
 from sv.features.config import read_flags
+from sv.features.kaldi_config import KaldiFeatureConfig
 
 WEBRTC_RATES = (8000, 16000, 32000, 48000)
 
@@ -94,3 +95,17 @@ def read_vad_config(path: str | os.PathLike[str]) -> EnergyVad | WebRtcVad:
         if Path(path).name.startswith(kind):
             return read_flags(path, into)
     raise ConfigError(f"{path}: a VAD configuration's file name starts with energy or webrtc, and so says what it is")
+
+
+def require_fit(vad: EnergyVad | WebRtcVad, features: KaldiFeatureConfig, vad_name: str, features_name: str) -> None:
+    """Raise ConfigError if a VAD cannot judge recordings of which these features are made."""
+    if isinstance(vad, EnergyVad) and not features.use_energy:
+        raise ConfigError(
+            f"vad {vad_name} decides on the log-energy, which {features_name} does not have (--use-energy); choose"
+            " other features or --set vad=webrtc"
+        )
+    if isinstance(vad, WebRtcVad) and features.sample_frequency not in WEBRTC_RATES:
+        raise ConfigError(
+            f"vad {vad_name} takes {', '.join(map(str, WEBRTC_RATES))} Hz, {features_name} is of"
+            f" {features.sample_frequency:g} Hz; choose other features or --set vad=energy"
+        )

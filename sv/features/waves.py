@@ -7,16 +7,17 @@ import numpy as np
 from sv.data.datadir import DataDir
 from sv.data.resample import resample
 from sv.data.tables import first_few
+from sv.data.utterance_audio import UtteranceReader
 from sv.errors import ConfigError, DataError
 from sv.features.kaldi_config import KaldiFeatureConfig
 
 
-def read_at_rate(data: DataDir, utt: str, config: KaldiFeatureConfig, allow_pipes: bool) -> np.ndarray:
+def read_at_rate(reader: UtteranceReader, utt: str, config: KaldiFeatureConfig) -> np.ndarray:
     """Samples (N,) of an utterance, float32 in the int16 range, at the configuration's rate.
 
-    Raises AudioError as `DataDir.read_audio`, and ConfigError for a resampling that the configuration does not allow.
+    Raises what `UtteranceReader.read` does, and ConfigError for a resampling that the configuration does not allow.
     """
-    wave_N, rate = data.read_audio(utt, allow_pipes)
+    wave_N, rate = reader.read(utt)
     wanted = int(config.sample_frequency)
     if rate != wanted:
         flag, allowed = (
@@ -34,7 +35,7 @@ def read_at_rate(data: DataDir, utt: str, config: KaldiFeatureConfig, allow_pipe
 
 def refuse_pipes(data: DataDir) -> None:
     """Raise DataError if wav.scp names commands: one line for all, before any work."""
-    if pipes := [recording for recording, source in data.wav.items() if source.endswith("|")]:
+    if pipes := data.pipes:
         raise DataError(
             f"{data.path}: wav.scp has commands ('… |') for {len(pipes)} recordings ({first_few(pipes)}); a data"
             " directory from elsewhere must not run commands, so pass --allow-pipes if you trust it"

@@ -80,7 +80,11 @@ class XVectorNet(torch.nn.Module):
 
     def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
         """What the loss head takes (B, `output_dim`)."""
-        return self.segment_layer(self.after_embedding(self.embed(x_BTF)))
+        return self.for_head(self.embed(x_BTF))
+
+    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes (B, `output_dim`), of embeddings."""
+        return self.segment_layer(self.after_embedding(e_BE))
 
     def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
         """The embedding (E,) of one recording of any length, `block` frames at a time; equal to `embed`.

@@ -43,6 +43,7 @@ class Row:
     num_speakers: int
     published_eer: float | None
     published_source: str | None
+    is_synthetic: bool = False  # the speech of the list
 
 
 def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) -> tuple[dict[str, object], Roc]:
@@ -120,6 +121,12 @@ def markdown_table(rows: Sequence[Row]) -> list[str]:
     names = header.index("EER %")
     rule = ["---"] * names + ["---:"] * (len(header) - names)
     return ["| " + " | ".join(line) + " |" for line in (header, rule, *lines)]
+
+
+def synthetic_note(rows: Sequence[Row]) -> str | None:
+    """What must stand above the table where a list's speech is synthetic."""
+    lists = sorted({row.trials for row in rows if row.is_synthetic})
+    return f"Synthetic speech, not of real speakers: {', '.join(lists)}." if lists else None
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

@@ -1,12 +1,15 @@
-"""Checkpoints: one file that owns all state of a training, read with weights_only=True."""
+"""Checkpoints: one file that owns all state of a training, read with weights_only=True, and the folder of them."""
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import pickle
+import shutil
+import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,18 @@ from sv.errors import DataError
 from sv.models.build import build_model
 from sv.models.xvector import XVectorNet
 from sv.run import Run
+from sv.training.progress import Sums
+
+log = logging.getLogger("train")
 
 
 @dataclass
 class TrainingState:
     """What a training is made of; `save` and `load` cover all of it.
 
-    `epoch` counts finished epochs. `best` is the highest held-out accuracy so far and its epoch.
+    `key` is a digest of all that decides the training (`sv.records.Step.key`). `epoch` counts finished epochs and
+    `step` the finished steps of the next one, with their sums. `best` is the lowest held-out error so far (see
+    `sv.training.loop.HeldOut`) and its epoch.
     """
 
     model: torch.nn.Module
@@ -33,15 +41,18 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     speakers: list[str]
     feature_dim: int
+    key: str = ""
     epoch: int = 0
-    best: tuple[float, int] = (-1.0, 0)
+    step: int = 0
+    sums: Sums = field(default_factory=Sums)
+    best: tuple[float, int] = (float("inf"), 0)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write beside the target and rename when whole."""
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "head", "optimiser", "scaler")}
-        plain = {name: getattr(self, name) for name in ("speakers", "feature_dim", "epoch")}
+        parts = {name: getattr(self, name).state_dict() for name in MODULES}
+        plain = {name: getattr(self, name) for name in PLAIN}
         content = io.BytesIO()  # torch hides a full disk behind an error of its own
-        torch.save({**parts, **plain, "best": list(self.best)}, content)
+        torch.save(_interned({**parts, **plain, "sums": self.sums.state(), "best": list(self.best)}), content)
         with atomic_write(path, "wb") as out:
             out.write(content.getbuffer())
 
@@ -58,7 +69,80 @@ class TrainingState:
             self.scaler.load_state_dict(stored["scaler"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise DataError(f"{path}: optimiser: does not fit: {' '.join(str(error).split())}") from None
-        self.epoch, self.best = stored["epoch"], (stored["best"][0], stored["best"][1])
+        self.epoch, self.step, self.best = stored["epoch"], stored["step"], (stored["best"][0], stored["best"][1])
+        self.sums = Sums.of_state(stored["sums"])
+
+
+MODULES = ("model", "head", "optimiser", "scaler")
+PLAIN = ("speakers", "feature_dim", "key", "epoch", "step")
+
+
+class Checkpoints:
+    """A run's folder of checkpoints.
+
+    `last.pt` is the latest state, `epoch-NNN.pt` the last `keep` ends of epochs, `best.pt` that of the lowest
+    held-out error. The latter are other names of the same files, so an epoch is written once.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self.last = folder / "last.pt"
+
+    def save(self, state: TrainingState) -> None:
+        """Write last.pt; at an epoch's end under its other names too, and remove what is no longer kept."""
+        state.save(self.last)
+        if state.step:
+            return
+        self._also(self._of_epoch(state.epoch))
+        if state.best[1] == state.epoch:
+            self._also(self.folder / "best.pt")
+        for old in self._epochs()[self.keep :]:
+            old.unlink()
+
+    def restore(self, state: TrainingState, anew: bool = False) -> None:
+        """Load the latest state that is whole, if there is one of this very training and it is not to begin anew.
+
+        Damaged ones are named in the log and passed over; those of a training of other data or settings are moved to
+        a folder beside, as they may have cost days.
+        """
+        for path in [self.last, *self._epochs()]:
+            if anew or not path.exists():
+                continue
+            try:
+                key = read_checkpoint(path)["key"]
+            except DataError as error:
+                log.warning(f"train: {error}")
+                continue
+            if key == state.key:
+                state.load(path)
+            else:
+                self._set_aside()
+            return
+        if self.folder.exists() and any(self.folder.iterdir()):
+            self._set_aside()
+
+    def _epochs(self) -> list[Path]:
+        """epoch-NNN.pt, latest first."""
+        return sorted(self.folder.glob("epoch-*.pt"), reverse=True)
+
+    def _of_epoch(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:04d}.pt"
+
+    def _also(self, name: Path) -> None:
+        partial = name.with_name(f".{name.name}.partial")
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(self.last, partial)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(self.last, partial)
+        os.replace(partial, name)
+
+    def _set_aside(self) -> None:
+        number = 1
+        while (aside := self.folder.with_name(f"checkpoints-before-{number}")).exists():
+            number += 1
+        self.folder.rename(aside)
+        log.info(f"train: the checkpoints of the earlier training are in {aside}; remove them when no longer needed")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -77,19 +161,48 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise DataError(f"{path}: cannot be loaded as numbers and text alone ({why[:100]} …)") from None
-    wanted = {"model", "head", "optimiser", "scaler", "speakers", "feature_dim", "epoch", "best"}
-    if not isinstance(stored, dict) or stored.keys() != wanted:
+    if not isinstance(stored, dict) or stored.keys() != {*MODULES, *PLAIN, "sums", "best"}:
         found = first_few(map(str, stored), 9) if isinstance(stored, dict) else f"a {type(stored).__name__}"
         raise DataError(f"{path}: not a checkpoint of a training here (it holds {found or 'nothing'})")
     return stored
 
 
+def networks(run: Run) -> list[Path]:
+    """The checkpoints that a run's embeddings are extracted with: one, or several whose weights are averaged.
+
+    Raises DataError if they are not there.
+    """
+    folder, extraction = run.path / "checkpoints", run.system.extraction
+    if extraction.average == 1:
+        return [folder / f"{extraction.checkpoint}.pt"]
+    found = sorted(folder.glob("epoch-*.pt"))[-extraction.average :]
+    if len(found) < extraction.average:
+        raise DataError(f"{folder}: {len(found)} epochs are kept, extraction.average is {extraction.average}")
+    return found
+
+
 def load_model(run: Run) -> XVectorNet:
     """A run's trained network; DataError if its checkpoint is missing, damaged or of another system."""
-    stored = read_checkpoint(run.checkpoint())
-    model = build_model(run.system, stored["feature_dim"])
-    _load_weights(model, stored["model"], f"{run.checkpoint()}: model")
+    paths = networks(run)
+    stored = [read_checkpoint(path) for path in paths]
+    model = build_model(run.system, stored[0]["feature_dim"])
+    mean: dict[str, torch.Tensor] = {}
+    for path, checkpoint in zip(paths, stored, strict=True):
+        _load_weights(model, checkpoint["model"], f"{path}: model")
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():  # counts of batches are the last network's
+                mean[name] = mean.get(name, 0) + tensor.double() / len(paths)
+    model.load_state_dict({**model.state_dict(), **mean})
     return model
+
+
+def _interned(tree: Any) -> Any:
+    """The same content in which equal strings are one object, so that equal states make equal bytes."""
+    if isinstance(tree, dict):
+        return {_interned(key): _interned(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(map(_interned, tree))
+    return sys.intern(tree) if type(tree) is str else tree
 
 
 def _load_weights(module: torch.nn.Module, stored: dict[str, torch.Tensor], what: str) -> None:

@@ -32,16 +32,23 @@ def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch
 
 
 def batches(
-    sampler: BalancedChunks, reader: FeatureReader, first_epoch: int, epochs: int, workers: int = 0
+    sampler: BalancedChunks,
+    reader: FeatureReader,
+    first_epoch: int,
+    epochs: int,
+    workers: int = 0,
+    first_step: int = 0,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """All batches of epochs first_epoch .. epochs - 1, in order, without a pause between epochs.
+
+    The first `first_step` of them are left out.
 
     Raises what the reader raises, whichever process it reads in.
     """
     loader = torch.utils.data.DataLoader(
         ChunkLoader(sampler, reader),
         batch_size=None,
-        sampler=[(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))],
+        sampler=[(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))][first_step:],
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread if workers else None,

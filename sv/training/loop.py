@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic as seconds
 
+import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from sv.data.tables import first_few, write_lines
 from sv.errors import UserError
 from sv.features.files import FeatureReader
+from sv.metrics import eer_rocch
+from sv.models.xvector import XVectorNet
+from sv.roc import Roc
 from sv.system import Training
-from sv.training.checkpoint import TrainingState
+from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.loader import batches, load_batch
-from sv.training.progress import Means, Progress, Totals
+from sv.training.progress import Progress, Sums
 from sv.training.sampler import BalancedChunks, Batch
 
 log = logging.getLogger("train")
@@ -57,29 +63,33 @@ def train(
     precision: Precision,
     workers: int,
     name: str,
-) -> None:
-    """Train from `state.epoch` to `settings.epochs`.
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train from where `state` is to `settings.epochs`; whether it came to the end.
 
-    Leaves in `run`: checkpoints/{last,best}.pt after every epoch (best by held-out accuracy), tensorboard/, and
-    curves.tsv. Raises UserError if the loss stops being a number, naming the step, the batch's utterances and the
-    last good checkpoint.
+    Leaves in `run`: checkpoints/ (see `Checkpoints`), written after every epoch, every ten minutes and when `stop()`
+    says so, which ends the training after the step; tensorboard/, and curves.tsv. Raises UserError if the loss stops
+    being a number, naming the step, the batch's utterances and the last good checkpoint.
     """
     model, head, device = state.model, state.head, precision.device
     parameters = [*model.parameters(), *head.parameters()]
+    checkpoints = Checkpoints(run / "checkpoints", settings.keep_last)
     steps = settings.epochs * len(sampler)
-    stream = batches(sampler, reader, state.epoch, settings.epochs, workers)
+    stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step)
     curves = _read_curves(run / "curves.tsv", state.epoch)
-    board = SummaryWriter(str(run / "tensorboard"), purge_step=state.epoch * len(sampler))
+    board = SummaryWriter(str(run / "tensorboard"), purge_step=state.epoch * len(sampler) + state.step)
+    saved = seconds()
 
     for epoch in range(state.epoch, settings.epochs):
         model.train()
         head.train()
-        progress = Progress(name, epoch, settings.epochs, len(sampler))
-        for index, (x_BTF, speaker_B) in zip(range(len(sampler)), stream, strict=False):
+        progress = Progress(name, epoch, settings.epochs, len(sampler), state.step, state.sums)
+        for index, (x_BTF, speaker_B) in zip(range(state.step, len(sampler)), stream, strict=False):
             step = epoch * len(sampler) + index
             lr = settings.optimiser.lr * settings.final_lr_ratio ** (step / steps)
             for group in state.optimiser.param_groups:
                 group["lr"] = lr
+            torch.manual_seed(address(sampler.seed, epoch, index))
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
 
             with precision.autocast():
@@ -92,14 +102,24 @@ def train(
             state.scaler.step(state.optimiser)
             state.scaler.update()
 
+            state.step = index + 1
             progress.add(loss.detach(), (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
-            if progress.due():
+            stopping = stop()
+            saving = stopping or seconds() - saved > SAVE_EVERY_S
+            if progress.due() or saving:
                 if (bad := progress.first_not_finite()) is not None:
                     raise UserError(_not_finite(sampler.batch(epoch, bad), epoch, bad, run))
                 window = progress.show()
                 board.add_scalar("train/loss", window.loss, step)
                 board.add_scalar("train/top1", window.top1, step)
                 board.add_scalar("train/lr", lr, step)
+            if saving and state.step < len(sampler):  # the epoch's end has its own
+                checkpoints.save(state)
+                saved = seconds()
+                if stopping:
+                    log.info(f"train {name}  stopped after epoch {epoch + 1}, step {state.step}; it will resume there")
+                    board.close()
+                    return False
 
         trained = progress.close()
         held = evaluate(model, head, held_out, held_out_reader, precision)
@@ -107,44 +127,93 @@ def train(
             raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
         board.add_scalar("held_out/loss", held.loss, (epoch + 1) * len(sampler))
         board.add_scalar("held_out/top1", held.top1, (epoch + 1) * len(sampler))
+        if held.eer is not None:
+            board.add_scalar("held_out/eer", held.eer, (epoch + 1) * len(sampler))
         log.info(
             f"train {name}  epoch {epoch + 1}/{settings.epochs}"
             f"  loss {trained.loss:.3f}  top-1 {100 * trained.top1:.1f} %"
-            f"  held-out loss {held.loss:.3f}  top-1 {100 * held.top1:.1f} %  {trained.rate:.0f} chunks/s"
+            f"  held-out loss {held.loss:.3f}  top-1 {100 * held.top1:.1f} %"
+            + (f"  EER {100 * held.eer:.2f} %" if held.eer is not None else "")
+            + f"  {trained.rate:.0f} chunks/s"
         )
-        curves.append(
-            f"{epoch + 1}\t{trained.loss:.6f}\t{trained.top1:.6f}\t{held.loss:.6f}\t{held.top1:.6f}\t{lr:.6g}"
-        )
+        eer = "" if held.eer is None else f"{held.eer:.6f}"
+        figures = (trained.loss, trained.top1, held.loss, held.top1)
+        curves.append("\t".join([str(epoch + 1), *(f"{figure:.6f}" for figure in figures), eer, f"{lr:.6g}"]))
         write_lines(run / "curves.tsv", [CURVES_HEADER, *curves])
-        state.epoch = epoch + 1
-        if held.top1 > state.best[0]:
-            state.best = (held.top1, state.epoch)
-            state.save(run / "checkpoints" / "best.pt")
-        state.save(run / "checkpoints" / "last.pt")
+        state.epoch, state.step, state.sums = epoch + 1, 0, Sums()
+        if held.error < state.best[0]:
+            state.best = (held.error, state.epoch)
+        checkpoints.save(state)
+        saved = seconds()
+        if stop() and state.epoch < settings.epochs:
+            log.info(f"train {name}  stopped after epoch {state.epoch}; it will resume there")
+            board.close()
+            return False
     board.close()
+    return True
 
 
-CURVES_HEADER = "epoch\ttrain_loss\ttrain_top1\theld_out_loss\theld_out_top1\tlr"
+SAVE_EVERY_S = 600.0
+CURVES_HEADER = "epoch\ttrain_loss\ttrain_top1\theld_out_loss\theld_out_top1\theld_out_eer\tlr"
+
+
+def address(seed: int, epoch: int, index: int) -> int:
+    """A seed of a step's own, for what is random in a network (as dropout): the same after a resume."""
+    return int(np.random.SeedSequence([seed, 2, epoch, index]).generate_state(1, np.uint64)[0] >> 1)
+
+
+@dataclass
+class HeldOut:
+    """Of the held-out chunks: mean loss, accuracy, and the EER of all pairs of them (None without a target pair)."""
+
+    loss: float
+    top1: float
+    eer: float | None
+
+    @property
+    def error(self) -> float:
+        """What the best epoch has least of: the EER or, where there is none, the part misclassified."""
+        return 1 - self.top1 if self.eer is None else self.eer
+
+
+MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million trials, half a second
 
 
 @torch.inference_mode()
 def evaluate(
-    model: torch.nn.Module,
+    model: XVectorNet,
     head: torch.nn.Module,
     held_out: list[Batch],
     reader: FeatureReader,
     precision: Precision,
-) -> Means:
-    """Mean loss and accuracy on held-out chunks."""
+) -> HeldOut:
+    """Loss, accuracy and EER on held-out chunks; the EER of cosines between centred embeddings."""
     model.eval()
     head.eval()
-    total = Totals()
+    total = Sums()
+    embeddings, speakers = [], []
     for batch in held_out:
         x_BTF, speaker_B = (tensor.to(precision.device) for tensor in load_batch(batch, reader))
         with precision.autocast():
-            loss, logits_BS = head(model(x_BTF), speaker_B)
+            e_BE = model.embed(x_BTF)
+            loss, logits_BS = head(model.for_head(e_BE), speaker_B)
         total.add(loss, (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
-    return total.means()
+        embeddings.append(e_BE.float())
+        speakers.append(speaker_B)
+    means = total.means()
+    e_NE, speaker_N = torch.cat(embeddings)[:MOST_PAIRED], torch.cat(speakers)[:MOST_PAIRED]
+    return HeldOut(means.loss, means.top1, pairs_eer(e_NE, speaker_N) if math.isfinite(means.loss) else None)
+
+
+def pairs_eer(e_NE: torch.Tensor, speaker_N: torch.Tensor) -> float | None:
+    """EER of the cosines of all pairs of embeddings, seen from their mean; None if one kind of trial is not there."""
+    x_NE = torch.nn.functional.normalize(e_NE.double() - e_NE.double().mean(0), dim=1)
+    one, two = torch.triu_indices(len(x_NE), len(x_NE), 1, device=x_NE.device)
+    is_target = (speaker_N[one] == speaker_N[two]).cpu().numpy()
+    if is_target.all() or not is_target.any():
+        return None
+    scores = (x_NE @ x_NE.T)[one, two].cpu().numpy()
+    return eer_rocch(Roc.from_scores(scores, is_target))
 
 
 def _not_finite(batch: Batch, epoch: int, index: int, run: Path) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from sv import status
+
 log = logging.getLogger("train")
 
 LOG_EVERY_S = 10.0
@@ -42,40 +44,51 @@ class Means:
     rate: float
 
 
-class Totals:
-    """Sums kept on the device, so that adding to them does not wait for it."""
+@dataclass
+class Sums:
+    """Loss, correct chunks and chunks, summed on the device, so that adding to them does not wait for it."""
 
-    def __init__(self) -> None:
-        self._loss: torch.Tensor | float = 0.0
-        self._correct: torch.Tensor | int = 0
-        self._count, self._started = 0, time.monotonic()
+    loss: torch.Tensor | float = 0.0
+    correct: torch.Tensor | int = 0
+    count: int = 0
 
     def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int) -> None:
         """Add a batch: its mean loss, its number of correct chunks and its size."""
-        self._loss = self._loss + loss.detach() * count
-        self._correct = self._correct + correct
-        self._count += count
+        self.loss = self.loss + loss.detach().double() * count
+        self.correct = self.correct + correct
+        self.count += count
 
-    def means(self) -> Means:
-        """Means since the start."""
-        rate = self._count / max(time.monotonic() - self._started, 1e-9)
-        return Means(float(self._loss) / self._count, float(self._correct) / self._count, rate)
+    def means(self, seconds: float = 0.0) -> Means:
+        """Means, and the rate if they took `seconds`."""
+        rate = self.count / seconds if seconds else 0.0
+        return Means(float(self.loss) / self.count, float(self.correct) / self.count, rate)
+
+    def state(self) -> list[float]:
+        """As a checkpoint holds them."""
+        return [float(self.loss), float(self.correct), self.count]
+
+    @classmethod
+    def of_state(cls, stored: list[float]) -> Sums:
+        """What `state` gave."""
+        return cls(stored[0], int(stored[1]), int(stored[2]))
 
 
 class Progress:
-    """One epoch's progress.
+    """One epoch's progress, from step `first` on, with the sums of the steps before.
 
     A log line reads: train Q4  epoch 3/30  step 120/500  loss 4.71  top-1 31 %  352 chunks/s  eta 0:41:10
     """
 
-    def __init__(self, name: str, epoch: int, epochs: int, steps: int) -> None:
+    def __init__(self, name: str, epoch: int, epochs: int, steps: int, first: int, sums: Sums) -> None:
         self._name, self._epoch, self._epochs, self._steps = name, epoch, epochs, steps
-        self._step = 0
-        self._whole, self._window = Totals(), Totals()
+        self._step = self._first = first
+        self._whole, self._window = sums, Sums()
+        self._before = sums.count
         self._losses: list[torch.Tensor] = []  # of the window
         self._started = self._shown = time.monotonic()
         self._bar = tqdm(
             total=steps,
+            initial=first,
             desc=f"{name} epoch {epoch + 1}/{epochs}",
             unit="step",
             leave=False,
@@ -101,21 +114,27 @@ class Progress:
 
     def show(self) -> Means:
         """Log a line (not at the last step, when the epoch's own line follows); the means since the last one."""
-        window, self._window, self._shown = self._window.means(), Totals(), time.monotonic()
+        now = time.monotonic()
+        window, self._window = self._window.means(now - self._shown), Sums()
+        self._shown = now
         self._losses.clear()
-        per_step = (time.monotonic() - self._started) / self._step
+        per_step = (now - self._started) / (self._step - self._first)
         left = (self._epochs - self._epoch) * self._steps - self._step
         hours, seconds = divmod(round(left * per_step), 3600)
         self._bar.set_postfix_str(f"loss {window.loss:.3f}, top-1 {100 * window.top1:.0f} %")
         if self._step < self._steps:
-            log.info(
+            line = (
                 f"train {self._name}  epoch {self._epoch + 1}/{self._epochs}  step {self._step}/{self._steps}"
                 f"  loss {window.loss:.3f}  top-1 {100 * window.top1:.0f} %  {window.rate:.0f} chunks/s"
                 f"  eta {hours}:{seconds // 60:02d}:{seconds % 60:02d}"
             )
+            log.info(line)
+            status.report(line)
         return window
 
     def close(self) -> Means:
         """End of the epoch: its means."""
         self._bar.close()
-        return self._whole.means()
+        means = self._whole.means()
+        means.rate = (self._whole.count - self._before) / max(time.monotonic() - self._started, 1e-9)
+        return means

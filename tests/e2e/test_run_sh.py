@@ -1,12 +1,18 @@
 """./run.sh from end to end, on a tiny synthetic corpus: every recipe, and what it says to mistakes."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 TINY = [
     *("--set", "training.epochs=2", "--set", "training.chunks_per_speaker=4", "--set", "training.batch_size=8"),
     *("--set", "training.chunk_s=[1,2]", "--set", "backends.plda.lda_dim=4", "--nj", "2", "--ngpu", "0"),
@@ -80,13 +86,28 @@ def test_one_stage_can_be_run_again_and_gives_the_same_bytes(run_sh, finished):
     assert scores.read_bytes() == before
 
 
-def test_a_trained_run_refuses_another_configuration(run_sh, finished):
-    """One line that names the setting and both values; nothing is run."""
+def test_another_seed_is_another_run(run_sh, finished):
+    """Seed 2 from stage 4 on: it is trained and reported by itself, and seed 1 stays as it was."""
     _, work = finished
-    result = run_sh("--work", work, "--stage", "5", "--set", "training.batch_size=9", *SMALL_EMBEDDING)
+    first, second = (work / f"exp/mini/xvector-small/seed{seed}" for seed in (1, 2))
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    result = run_sh("--work", work, "--seed", "2", "--stage", "4", *SMALL_EMBEDDING, *TINY)
+    assert result.returncode == 0, result.stderr
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
+    scores = "scores/mini_synthetic.cosine"
+    assert (first / scores).read_text().count("\n") == (second / scores).read_text().count("\n")
+    assert (first / scores).read_bytes() != (second / scores).read_bytes()
+    assert {row["seed"] for row in json.loads((work / "exp/mini/report/results.json").read_text())} == {2}
+
+
+def test_a_trained_run_refuses_another_configuration(run_sh, finished):
+    """One line that names the setting and both values, and what to repeat; no embedding is made or taken."""
+    _, work = finished
+    result = run_sh("--work", work, "--stage", "5", *SMALL_EMBEDDING, *TINY, "--set", "training.batch_size=9")
     assert result.returncode == 1
-    assert "training." in last_line(result)
-    assert "== stage" not in result.stdout
+    assert "training.batch_size = 8, which is now 9; repeat the --set" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "== stage 6" not in result.stdout
 
 
 def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
@@ -99,7 +120,7 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "this is another list" in result.stdout
     rows = json.loads((tmp_path / "exp/voxceleb/report/results.json").read_text())
-    assert {row["trials"] for row in rows} == {"vox1_o_cleaned"}
+    assert {row["trials"] for row in rows} == {"vox1_o_cleaned_other"}
     assert {row["published_eer"] for row in rows} == {None}
     assert {row["system"] for row in rows} == {"vox1-xvector+short"}
 
@@ -108,19 +129,31 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
     ("arguments", "says"),
     [
         (["--bogus"], "unknown option --bogus"),
-        (["--recipe", "sre61"], "unknown recipe sre61"),
+        (["--recipe", "sre61"], "unknown recipe sre61; there is mini voxceleb"),
+        (["--recipe", "../recipes/mini"], "unknown recipe ../recipes/mini"),
+        (["--recipe", "mini/"], "unknown recipe mini/"),
         (["--systems", "xvector-smal"], "did you mean xvector-small?"),
         (["--stage", "12"], "--stage takes a stage from 0 to 9"),
         (["--stage", "5", "--stop-stage", "3"], "comes after"),
         (["--stage"], "--stage needs a value"),
+        (["--systems="], "--systems needs a value"),
+        (["--systems", "xvector-small,,vox1-xvector"], "--systems takes names with a comma between two"),
+        (["--systems", "xvector-small vox1-xvector"], "--systems takes names with a comma between two"),
+        (["--work", ""], "--work needs a value"),
+        (["--work", "two\nlines"], "--work: the value holds a tab, a line break or the like: $'two\\nlines'"),
+        (["--work=a\ttab"], "--work: the value holds a tab"),
+        (["--systems", "xvector-small\nvox1-xvector"], "--systems: the value holds a tab, a line break"),
         (["--set", "training.epoch=3"], "did you mean epochs?"),
+        (["--set", "epochs=3"], "did you mean training.epochs?"),
         (["--set", "training.epochs=many"], "training.epochs"),
         (["--budget", "shrt"], "did you mean short?"),
         (["--recipe", "voxceleb"], "--data-root voxceleb1=DIR"),
         (["--recipe", "voxceleb", "--data-root", "voxceleb1=/nowhere"], "/nowhere: no such folder"),
-        (["--data-root", "musan=/tmp"], "has no data root musan"),
+        (["--data-root", "musan=/tmp"], "has no data root musan; it has: mini\n"),
         (["--data-root", "mini"], "--data-root takes NAME=DIR"),
         (["--nj", "0"], "--nj takes a number from 1"),
+        (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),
+        (["--ngpu", "2"], "--ngpu is 0 or 1"),
     ],
 )
 def test_a_mistake_in_the_request_is_one_line_and_nothing_is_done(run_sh, tmp_path, arguments, says):
@@ -132,9 +165,20 @@ def test_a_mistake_in_the_request_is_one_line_and_nothing_is_done(run_sh, tmp_pa
     assert not (tmp_path / "w").exists()
 
 
+def test_work_is_refused_where_its_path_cannot_be_told_apart_in_a_list(run_sh, tmp_path):
+    """A relative --work from a folder with a line break in its name."""
+    folder = tmp_path / "two\nlines"
+    folder.mkdir()
+    result = run_sh("--work", "w", cwd=folder)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("run.sh: --work: ")
+    assert not (folder / "w").exists()
+
+
 def test_help_names_every_option(run_sh):
     """Every option that the parser knows stands in --help."""
-    script = (Path(__file__).parents[2] / "run.sh").read_text()
+    script = (ROOT / "run.sh").read_text()
     known = {option for line in re.findall(r"^    (--[a-z][^)]*)\)", script, re.M) for option in line.split(" | ")}
     assert len(known) > 15
     assert known - set(run_sh("--help").stdout.replace("=", " ").split()) <= {"-h"}
@@ -143,7 +187,10 @@ def test_help_names_every_option(run_sh):
 def test_list_names_recipes_systems_and_stages(run_sh):
     """--list prints all three kinds."""
     out = run_sh("--list").stdout
-    assert all(word in out for word in ("mini", "voxceleb", "vox1-xvector", "xvector-small", "stages: 0 data lists"))
+    for file in (ROOT / "conf" / "systems").glob("*/*.yaml"):
+        assert re.search(rf"^  {re.escape(file.stem)} +{re.escape(file.read_text().splitlines()[0][2:])}$", out, re.M)
+    assert all(f"\n  {file.parent.name} " in out for file in (ROOT / "recipes").glob("*/recipe.sh"))
+    assert "stages: 0 data lists" in out
 
 
 @pytest.fixture
@@ -171,14 +218,54 @@ def test_a_truncated_recording_is_named_before_training(run_sh, broken_tree, tmp
     assert "--stage 0" in last_line(result)
 
 
-def test_a_truncated_recording_is_dropped_and_listed_if_asked(run_sh, broken_tree, tmp_path):
-    """With --drop-bad-audio the set goes on without it, and dropped.txt has its line."""
-    wav = first_wav(broken_tree)
-    wav.write_bytes(wav.read_bytes()[:5000])
-    result = start(run_sh, broken_tree, tmp_path, "--drop-bad-audio")
-    assert result.returncode == 0, result.stderr
-    dropped = "".join(path.read_text() for path in (tmp_path / "w/data/mini").glob("*/dropped.txt"))
-    assert str(wav) in dropped
+@pytest.fixture(scope="module")
+def lenient(run_sh, corpus, tmp_path_factory):
+    """A whole run that forgives bad audio, a wav of either part being cut: two systems, compressed features.
+
+    Returns what it said, its work folder (with a space in its name) and the two.
+    """
+    folder = tmp_path_factory.mktemp("lenient")
+    tree = Path(shutil.copytree(corpus, folder / "broken"))
+    tested = (tree / "veri_test2.txt").read_text().split()[1]
+    cut = [first_wav(tree), tree / "test" / "wav" / tested]
+    for wav in cut:
+        wav.write_bytes(wav.read_bytes()[:5000])
+    result = run_sh(
+        *("--data-root", f"mini={tree}", "--work", folder / "a work", "--systems", "xvector-small,vox1-xvector"),
+        *("--compress", "--drop-bad-audio", *SMALL_EMBEDDING, *TINY),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result, folder / "a work", cut
+
+
+def test_bad_recordings_are_dropped_and_listed_if_asked(lenient):
+    """With --drop-bad-audio the sets go on without them, dropped.txt has their lines, and so have their trials'."""
+    _, work, cut = lenient
+    dropped = "".join(path.read_text() for path in (work / "data/mini").glob("*/dropped.txt"))
+    assert all(str(wav) in dropped for wav in cut)
+    listed = (work / "data/mini/vox1_test/trials_mini_synthetic").read_text().count("\n")
+    utt = "-".join(cut[1].with_suffix("").parts[-3:])
+    for row in json.loads((work / "exp/mini/report/results.json").read_text()):
+        scores = (work / f"exp/mini/{row['system']}/seed1/scores/mini_synthetic.{row['backend']}").read_text()
+        assert 0 < scores.count("\n") < listed
+        assert utt not in scores
+
+
+def test_two_systems_share_a_table_and_each_has_its_features(lenient):
+    """A row a system and back end; two sets of features with their VAD, archives in Kaldi's compressed form."""
+    result, work, _ = lenient
+    rows = json.loads((work / "exp/mini/report/results.json").read_text())
+    systems = ("xvector-small", "vox1-xvector")
+    assert sorted((row["system"], row["backend"]) for row in rows) == sorted(
+        (system, backend) for system in systems for backend in ("cosine", "plda")
+    )
+    assert all(f"{work}/exp/mini/{system}/seed1" in result.stdout for system in systems)
+    for features in ("mfcc30_16k", "mfcc23_8k"):
+        folder = work / "data/mini/vox1_train/feats" / features
+        assert (folder / "vad.scp").is_file()
+        arks = list((folder / "arks").glob("feats.*.ark"))
+        assert len(arks) == 2
+        assert all(re.search(rb"\0BCM[23]? ", ark.read_bytes()[:200]) for ark in arks)
 
 
 def test_a_zero_length_file_is_named(run_sh, broken_tree, tmp_path):
@@ -207,6 +294,27 @@ def test_a_trial_that_names_an_unknown_recording_is_refused(run_sh, broken_tree,
     result = start(run_sh, broken_tree, tmp_path)
     assert result.returncode == 1
     assert "id90001-nothere0000-00001" in result.stderr
+
+
+def test_an_interrupt_is_no_failure_and_says_how_to_go_on(run_sh, tmp_path):
+    """Ctrl-C, which every process of the terminal gets, in stage 0."""
+    run = subprocess.Popen(
+        [ROOT / "run.sh", "--work", tmp_path / "w", "--nj", "2"],
+        env={**os.environ, "SV_PYTHON": sys.executable},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while "== stage 0" not in run.stdout.readline():
+        assert run.poll() is None
+    time.sleep(1)
+    os.killpg(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=20)
+    assert run.returncode in (130, -signal.SIGINT)
+    assert said.splitlines()[-1] == "run.sh: interrupted in stage 0 of mini; go on with --stage 0"
+    assert "Traceback" not in said
+    assert "failed" not in said
 
 
 def test_an_environment_without_the_packages_is_refused_by_name(run_sh, tmp_path):

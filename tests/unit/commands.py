@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import sv.arrays
 import sv.cli
 
 
@@ -12,13 +13,13 @@ def run_command(monkeypatch, capsys, name, *options):
     """A command's main as `python -m sv.cli.NAME` runs it: (exit code, stdout, stderr)."""
     module = importlib.import_module(f"sv.cli.{name}")
 
-    def run_array(module_name, arguments, jobs, log_dir):
+    def run_array(module_name, arguments, jobs, log_dir, done, **_):
         for job in range(1, jobs + 1):
-            monkeypatch.setattr(sys, "argv", [module_name, *arguments, "--nj", str(jobs), "--job", str(job)])
-            module.main()
+            if not done(job):
+                monkeypatch.setattr(sys, "argv", [module_name, *arguments, "--nj", str(jobs), "--job", str(job)])
+                module.main()
 
-    if hasattr(module, "run_array"):
-        monkeypatch.setattr(module, "run_array", run_array)
+    monkeypatch.setattr(sv.arrays, "run_array", run_array)
     monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
     with pytest.raises(SystemExit) as ended:
         sv.cli.run(module.main, module.__file__)

@@ -1,11 +1,18 @@
-"""hold_out and validate_data: what they leave, and their one line for a mistake."""
+"""hold_out, validate_data, fix_data, subset_data, combine_data: what they leave, their one line for a mistake."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 from commands import refused, run_command
 from data_dirs import write_data, write_lines
+from kaldi_files import ROOT
 
 from sv.data.datadir import DataDir
+from sv.data.parts import join_parts
 from sv.data.tables import read_table
+from sv.data.validate import validate
 
 
 @pytest.fixture
@@ -41,7 +48,10 @@ def test_problems_are_listed_and_the_first_is_told(command, data):
     problems = (data / "problems.txt").read_text().splitlines()
     assert len(problems) == 2
     assert problems[0].startswith(f"wav.scp: s0-0: {data}/wav/s0-0.wav: cannot open")
-    assert said == f"validate_data: {data}: {problems[0]} (and 1 more: {data}/problems.txt)\n"
+    assert said == (
+        f"validate_data: {data}: {problems[0]} (and 1 more: {data}/problems.txt);"
+        " --drop-bad-audio goes on without what cannot be read (2 of these)\n"
+    )
 
 
 def test_bad_audio_may_be_taken_out_of_the_set(command, data):
@@ -68,7 +78,236 @@ def test_other_mistakes_are_not_dropped(command, data):
     assert len(DataDir.read(data)) == 7
 
 
+def test_only_the_bad_segments_of_a_recording_are_dropped(command, tmp_path):
+    """Two of one recording, one of them beyond its end."""
+    data = write_data(tmp_path / "set", {"r": 16000})
+    write_lines(data / "utt2spk", "u1 u1", "u2 u2")
+    write_lines(data / "segments", "u1 r 0 1", "u2 r 2 3")
+    said = refused(command("validate_data", "--audio", data))
+    assert "segments: u2: " in said
+    assert "--drop-bad-audio" in said
+    assert command("validate_data", "--audio", "--drop-bad-audio", data)[0] == 0
+    assert list(read_table(data / "dropped.txt")) == ["u2"]
+    assert DataDir.read(data).utterances == ["u1"]
+
+
+def test_advice_is_given_only_where_it_helps(command, data):
+    lines = (data / "wav.scp").read_text().splitlines()
+    write_lines(data / "wav.scp", *reversed(lines))
+    assert "--drop-bad-audio" not in refused(command("validate_data", "--audio", data))
+
+
+def test_commands_that_were_not_checked_are_counted(command, data):
+    """Without --audio nothing is said of them; with --allow-pipes they are run, and what one lacks is a problem."""
+    lines = (data / "wav.scp").read_text().splitlines()
+    write_lines(data / "wav.scp", "s0-0 false |", f"s0-1 cat '{data}/wav/s0-1.wav' |", *lines[2:])
+    said = f"{data}: 2 recordings are commands ('… |') and were not checked; --allow-pipes runs them\n"
+    valid = f"{data}: 7 utterances of 3 speakers, valid\n"
+    assert command("validate_data", "--audio", data)[:2] == (0, said + valid)
+    assert command("validate_data", data)[1].endswith(f"(audio is false, was true)\n{valid}")
+    assert "s0-0: false |: the command failed" in refused(command("validate_data", "--audio", "--allow-pipes", data))
+    code, out, _ = command("validate_data", "--audio", "--allow-pipes", "--drop-bad-audio", data)
+    assert (code, "not checked" in out) == (0, False)
+    assert list(read_table(data / "dropped.txt")) == ["s0-0"]
+
+
 def test_shared_speakers_are_told(command, data):
     other = write_data(data.parent / "train", {"s1-x": 4000})
     said = refused(command("validate_data", "--disjoint-from", other, data))
     assert f"utt2spk: s1: is a speaker of {other} too" in said
+
+
+# -- fix_data ------------------------------------------------------------------------------------------------
+
+
+def test_fix_sorts_and_drops_what_lacks_something(command, data):
+    """A recording without a speaker, a speaker without a recording, a stale spk2utt: valid after; each is told."""
+    lines = (data / "wav.scp").read_text().splitlines()
+    write_lines(data / "wav.scp", *reversed(lines[1:]))
+    write_lines(data / "utt2spk", *(data / "utt2spk").read_text().splitlines()[:-1])
+    write_lines(data / "spk2utt", "s0 s0-0")
+    write_lines(data / "dropped.txt", "s0-9 of an earlier time")
+    assert list(validate(data))
+    code, out, _ = command("fix_data", data)
+    assert code == 0
+    assert out == (
+        f"{data}: 2 dropped: s0-0, s2-6; why stands in dropped.txt\n"
+        f"{data}: 5 utterances of 2 speakers, sorted, spk2utt written\n"
+    )
+    assert list(validate(data, audio=True)) == []
+    assert read_table(data / "dropped.txt") == {
+        "s0-0": "recording s0-0 is not in wav.scp",
+        "s0-9": "of an earlier time",
+        "s2-6": "has no speaker in utt2spk",
+    }
+
+
+def test_fix_of_a_right_directory_changes_no_table(command, data):
+    command("fix_data", data)
+    before = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    code, out, _ = command("fix_data", "--audio", data)
+    assert (code, "dropped" in out) == (0, False)
+    assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
+
+
+def test_fix_opens_recordings_if_asked(command, data):
+    (data / "wav/s1-4.wav").write_bytes(b"")
+    assert command("fix_data", data)[0] == 0
+    assert len(DataDir.read(data)) == 7
+    assert command("fix_data", "--audio", data)[0] == 0
+    assert list(read_table(data / "dropped.txt")) == ["s1-4"]
+
+
+def test_fix_drops_what_has_no_features(command, data):
+    write_lines(data / "utt2dur", *(f"{utt} 0.3" for utt in DataDir.read(data).utterances))
+    write_lines(data / "feats.scp", "s0-0 nowhere.ark:3", "s0-1 nowhere.ark:9")
+    said = refused(command("fix_data", data))
+    assert "mended, and still wrong: feats.scp: s0-0: nowhere.ark: cannot read the archive" in said
+    assert DataDir.read(data).utterances == ["s0-0", "s0-1"]
+    assert set(read_table(data / "dropped.txt").values()) == {"has no features in feats.scp"}
+
+
+def test_what_fix_cannot_mend_is_told(command, data):
+    """An id that does not start with its speaker's; all that it can do is done."""
+    lines = (data / "utt2spk").read_text().splitlines()
+    write_lines(data / "utt2spk", *reversed(["s0-0 x1", *lines[1:]]))
+    said = refused(command("fix_data", data))
+    assert said.startswith(f"fix_data: {data}: mended, and still wrong: utt2spk: s0-0: does not start with")
+    assert (data / "utt2spk").read_text().splitlines() == ["s0-0 x1", *lines[1:]]
+    assert (data / "problems.txt").exists()
+
+
+def test_fix_that_would_leave_nothing_changes_nothing(command, data):
+    write_lines(data / "wav.scp", "r r.wav")
+    before = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    assert "no utterance is left" in refused(command("fix_data", data))
+    assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
+
+
+# -- subset_data and combine_data ----------------------------------------------------------------------------
+
+
+def subset(command, data, *options):
+    """The utterances that a call leaves, and what it says."""
+    code, out, err = command("subset_data", *options, data, data.parent / "part of it")
+    assert (code, err) == (0, "")
+    assert list(validate(data.parent / "part of it", audio=True)) == []
+    return DataDir.read(data.parent / "part of it").utterances, out
+
+
+def test_subset_takes_the_first(command, data):
+    utts, out = subset(command, data, "--first", 4)
+    assert utts == ["s0-0", "s0-1", "s0-2", "s1-3"]
+    assert out == f"{data.parent}/part of it: 4 of 7 utterances, 2 of 3 speakers\n"
+
+
+def test_subset_draws_by_the_seed(command, data):
+    """As many as asked; the same for the same seed, and within a larger draw; another for another."""
+    draws = {(n, seed): subset(command, data, "--random", n, "--seed", seed)[0] for n in (3, 5) for seed in range(6)}
+    assert all(len(utts) == n for (n, _), utts in draws.items())
+    assert draws[3, 1] == subset(command, data, "--seed", 1, "--random", 3)[0]
+    assert all(set(draws[3, seed]) < set(draws[5, seed]) for seed in range(6))
+    assert len({tuple(draws[3, seed]) for seed in range(6)}) > 1
+
+
+def test_subset_takes_so_many_of_every_speaker(command, data):
+    """Two of each, all of those who have fewer, and that is said."""
+    utts, out = subset(command, data, "--per-speaker", 2)
+    assert [utt.partition("-")[0] for utt in utts] == ["s0", "s0", "s1", "s1", "s2"]
+    assert out.endswith(": 5 of 7 utterances, 3 of 3 speakers (1 of these have fewer than 2)\n")
+
+
+def test_subset_takes_a_list_or_a_table(command, data):
+    """Of utterances, of speakers, and then a number of these."""
+    ids = data.parent / "the list"
+    write_lines(ids, "s1-4", "s0-1 anything")
+    assert subset(command, data, "--utterances", ids)[0] == ["s0-1", "s1-4"]
+    write_lines(ids, "s2 s2-6", "s0 s0-0")
+    assert subset(command, data, "--speakers", ids)[0] == ["s0-0", "s0-1", "s0-2", "s2-6"]
+    assert subset(command, data, "--speakers", ids, "--first", 2)[0] == ["s0-0", "s0-1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "say what to keep: --utterances, --speakers, --first, --random or --per-speaker"),
+        (["--first", "0"], "a number of utterances from 1 is wanted, not 0"),
+        (["--first", "8"], "8 utterances are wanted and 7 are there; ask for fewer"),
+        (["--random", "8"], "8 utterances are wanted and 7 are there; ask for fewer"),
+        (["--random", "2", "--seed", "-1"], "a seed is a number from 0, not -1"),
+        (["--random", "2", "--first", "2"], "not allowed with argument"),
+        (["--utterances", "LIST"], "1 utterances are not here: s9-9"),
+        (["--speakers", "LIST"], "1 speakers are not here: s9-9"),
+        (["--utterances", "NONE"], "the empty list names nothing"),
+        (["--utterances", "GONE"], "no list is missing"),
+    ],
+)
+def test_a_subset_that_cannot_be_made_is_one_line(command, data, options, said):
+    """Nothing is written."""
+    names = {"LIST": "the list", "NONE": "the empty list", "GONE": "no list"}
+    write_lines(data.parent / "the list", "s9-9")
+    write_lines(data.parent / "the empty list")
+    words = [data.parent / names[word] if word in names else word for word in options]
+    assert said in refused(command("subset_data", *words, data, data.parent / "part"))
+    assert not (data.parent / "part").exists()
+
+
+def test_combine_gives_parts_back_as_one(command, data):
+    """Two subsets; a table that one of them lacks is left out, and that is said."""
+    write_lines(data / "utt2dur", *(f"{utt} 0.3" for utt in DataDir.read(data).utterances))
+    ids = data.parent / "ids"
+    for name, speakers in (("one", ["s0", "s2"]), ("two", ["s1"])):
+        write_lines(ids, *speakers)
+        command("subset_data", "--speakers", ids, data, data.parent / name)
+    out = data.parent / "one and two"
+    code, said, _ = command("combine_data", out, data.parent / "one", data.parent / "two")
+    assert (code, said) == (0, f"{out}: 7 utterances of 3 speakers, from 2 directories\n")
+    whole, before = DataDir.read(out), DataDir.read(data)
+    assert (whole.utt2spk, whole.wav, whole.tables) == (before.utt2spk, before.wav, before.tables)
+    (data.parent / "two" / "utt2dur").unlink()
+    _, said, _ = command("combine_data", out, data.parent / "one", data.parent / "two")
+    assert said.endswith("; left out, as not all of them have it: utt2dur\n")
+    assert not (out / "utt2dur").exists()
+
+
+def test_combine_of_what_overlaps_is_one_line(command, data):
+    said = refused(command("combine_data", data.parent / "out", data, data))
+    assert f"{data}: 7 utterances are in an earlier part too: s0-0, s0-1, s0-2 …" in said
+    assert not (data.parent / "out").exists()
+
+
+def test_a_directory_is_not_written_over_what_it_is_made_of(command, data):
+    """By another name too."""
+    (data.parent / "link").symlink_to(data)
+    for words in (("subset_data", "--first", 2, data, data.parent / "link"), ("combine_data", data, data)):
+        assert "would be written over itself; name another folder" in refused(command(*words))
+    assert len(DataDir.read(data)) == 7
+
+
+def test_the_label_of_synthetic_speech_stays(command, data):
+    (data / "SYNTHETIC.txt").write_text("made by a test\n")
+    command("hold_out", "--fraction", 0.3, data, data.parent / "train", data.parent / "valid")
+    command("combine_data", data.parent / "all", data.parent / "train", data.parent / "valid")
+    command("subset_data", "--first", 2, data.parent / "all", data.parent / "two")
+    command("fix_data", data.parent / "two")
+    two = data.parent / "two"
+    write_lines(two / "parts" / "feats.1.scp", "s0-0 a.ark:5", "s0-1 a.ark:9")
+    join_parts(DataDir.read(two), two / "parts" / "feats", 1, two / "feats" / "x", "feats.scp")
+    assert (two / "feats" / "x" / "SYNTHETIC.txt").read_text() == "made by a test\n"
+
+
+def test_steps_run_the_commands(data):
+    """As a user types them, with blanks in the paths."""
+    env = {**os.environ, "SV_PYTHON": sys.executable}
+    part = data.parent / "a part"
+    for words in (
+        ("validate_data", "--audio", data),
+        ("subset_data", "--per-speaker", "1", data, part),
+        ("combine_data", data.parent / "a copy", part),
+        ("fix_data", "--audio", data.parent / "a copy"),
+    ):
+        done = subprocess.run(
+            [ROOT / "steps" / f"{words[0]}.sh", *words[1:]], env=env, cwd=data.parent, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(DataDir.read(data.parent / "a copy")) == 3

@@ -5,12 +5,14 @@ import os
 
 import numpy as np
 import pytest
+from audio_files import noise, wav_bytes
 from data_dirs import full, plain, write_data, write_lines, write_wav
 from kaldi_files import ROOT
 
 import sv.data.datadir
 from sv.data.audio import read_audio
-from sv.data.datadir import DataDir, Segment, write_dropped
+from sv.data.datadir import DataDir, Segment, combine, write_dropped
+from sv.data.utterance_audio import UtteranceReader
 from sv.errors import AudioError, DataError
 
 
@@ -65,11 +67,18 @@ def test_fractions_of_seconds_survive(tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("u1 r1 0.5", "'r1 0.5' is not 'recording start end' in seconds"),
+        ("u1 r1", "'r1' is not 'recording start end' in seconds"),
+        ("u1 r1 0.5", "'r1 0.5' is not"),
         ("u1 r1 a b", "'r1 a b' is not"),
         ("u1 r1 2 1", "2..1 s is not a stretch of time"),
         ("u1 r1 -1 1", "-1..1 s is not"),
         ("u1 r1 nan 1", "nan..1 s is not"),
+        ("u1 r1 0 nan", "0..nan s is not"),
+        ("u1 r1 0 inf", "0..inf s is not"),
+        ("u1 r1 0 -2", "0..-2 s is not"),
+        ("u1 r1 0 1 A", "'A' after the end is not a channel, 0, 1, …"),
+        ("u1 r1 0 1 -1", "'-1' after the end is not a channel"),
+        ("u1 r1 0 1 0 1", "'0 1' after the end is not a channel"),
     ],
 )
 def test_malformed_segments_are_refused(tmp_path, line, said):
@@ -100,6 +109,78 @@ def test_audio_of_a_segment_is_that_part(tmp_path):
     data = DataDir({"u": "u"}, {"r": str(path)}, {"u": Segment("r", 0.25, 0.75)})
     wave_N, _ = data.read_audio("u")
     np.testing.assert_array_equal(wave_N, read_audio(str(path))[0][4000:12000])
+
+
+def test_a_segment_that_ends_with_its_recording(tmp_path):
+    """Kaldi's -1, read, written and heard."""
+    path = write_wav(tmp_path / "r.wav", 16000)
+    data = DataDir({"u": "u"}, {"r": str(path)}, {"u": Segment("r", 0.25, -1)})
+    data.write(tmp_path / "set")
+    assert (tmp_path / "set/segments").read_text() == "u r 0.25 -1\n"
+    wave_N, _ = DataDir.read(tmp_path / "set").read_audio("u")
+    np.testing.assert_array_equal(wave_N, read_audio(str(path))[0][4000:])
+
+
+def test_a_segments_channel_is_read(tmp_path):
+    """Kaldi's fifth column, from 0; without it, and beyond the last, the recording is refused."""
+    both_NC = noise(2000).reshape(-1, 2)
+    (tmp_path / "r.wav").write_bytes(wav_bytes(both_NC, channels=2))
+    segments = {f"u{n}": Segment("r", 0, -1, channel) for n, channel in enumerate((0, 1, 2, None))}
+    data = DataDir(dict.fromkeys(segments, "u"), {"r": f"{tmp_path}/r.wav"}, segments)
+    data.write(tmp_path / "set")
+    data = DataDir.read(tmp_path / "set")
+    assert data.segments == segments
+    for channel in (0, 1):
+        np.testing.assert_array_equal(data.read_audio(f"u{channel}")[0], both_NC[:, channel])
+    with pytest.raises(DataError, match=r"u2: .*r\.wav: has no channel 2, only 2, counted from 0"):
+        data.read_audio("u2")
+    with pytest.raises(DataError, match=r"u3: .*r\.wav: has 2 channels; name one in segments, 'u3 r 0 -1 CHANNEL'"):
+        data.read_audio("u3")
+
+
+def test_a_recording_is_opened_once_for_its_segments(tmp_path):
+    """A command that counts its runs: three segments of two recordings in a row, each as if read alone."""
+    runs = tmp_path / "runs"
+    sources = {}
+    for name in ("r", "q"):
+        path = write_wav(tmp_path / f"{name}.wav", 16000, seed=ord(name))
+        sources[name] = f"echo {name} >>{runs}; cat {path} |"
+    segments = {f"{name}-{n}": Segment(name, n / 4, n / 4 + 0.25) for name in ("q", "r") for n in range(3)}
+    data = DataDir(dict.fromkeys(segments, "u"), sources, segments)
+    with UtteranceReader(data, allow_pipes=True) as reader:
+        waves = {utt: reader.read(utt)[0] for utt in data.utterances}
+    assert runs.read_text() == "q\nr\n"
+    for utt, wave_N in waves.items():
+        np.testing.assert_array_equal(wave_N, data.read_audio(utt, allow_pipes=True)[0])
+
+
+def test_a_recording_that_cannot_be_read_is_told_for_each_of_its_segments(tmp_path):
+    """The command that fails runs once; the recording after it is read."""
+    runs, path = tmp_path / "runs", write_wav(tmp_path / "r.wav")
+    segments = {"a": Segment("q", 0, 0.1), "b": Segment("q", 0.1, 0.2), "c": Segment("r", 0, 0.1)}
+    data = DataDir(dict.fromkeys(segments, "u"), {"q": f"echo q >>{runs}; false |", "r": str(path)}, segments)
+    with UtteranceReader(data, allow_pipes=True) as reader:
+        for utt in ("a", "b"):
+            with pytest.raises(AudioError, match=f"^{utt}: .*the command failed"):
+                reader.read(utt)
+        assert len(reader.read("c")[0]) == 1600
+    assert runs.read_text() == "q\n"
+
+
+def test_what_is_synthetic_stays_so(tmp_path):
+    """SYNTHETIC.txt through every operation and back from disk; a set without it in the same place has none."""
+    label = "These recordings are SYNTHETIC.\nmade by – a test\n"
+    data = full()
+    data.synthetic = label
+    rest, held = data.hold_out(0.3, 0)
+    made = [rest, held, data.split(2, 1), data.subset(speakers=["s1"]), data.fix()[0], combine([rest, held])]
+    made.append(combine([data.subset(speakers=["s1"]), full().subset(speakers=["s2"])]))  # half of it real
+    for number, part in enumerate(made):
+        part.write(tmp_path / str(number))
+        assert (tmp_path / str(number) / "SYNTHETIC.txt").read_text() == label
+        assert DataDir.read(tmp_path / str(number)).synthetic == label
+    full().write(tmp_path / "0")
+    assert DataDir.read(tmp_path / "0").synthetic is None
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,8 @@ def test_hold_out_of_nothing_is_refused():
         plain(["s1-a", "s2-a"]).hold_out(0.5, seed=0)
     with pytest.raises(DataError, match="fraction must lie in"):
         full().hold_out(1.0, seed=0)
+    with pytest.raises(DataError, match="a seed is a number from 0, not -1"):
+        full().hold_out(0.5, seed=-1)
 
 
 def test_fix_drops_and_says_why():
@@ -113,6 +115,18 @@ def test_fix_drops_and_says_why():
     }
     assert sorted([*rest.utterances, *dropped]) == UTTS
     assert set(rest.wav) == {segment.recording for segment in rest.segments.values()}
+
+
+def test_fix_drops_audio_without_a_speaker():
+    """Of segments, and of recordings where these are the utterances."""
+    data = full()
+    del data.utt2spk["s1-a-1"]
+    rest, dropped = data.fix()
+    assert dropped == {"s1-a-1": "has no speaker in utt2spk"}
+    assert set(rest.segments) == set(rest.utt2spk)
+    data = plain(UTTS)
+    del data.utt2spk["s1-a-1"]
+    assert data.fix()[1] == {"s1-a-1": "has no speaker in utt2spk"}
 
 
 def test_fix_of_what_is_whole_drops_nothing():

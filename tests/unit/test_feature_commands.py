@@ -51,6 +51,12 @@ def computed(path, conf):
 
 
 @pytest.fixture
+def forced(monkeypatch):
+    """Every command runs, whatever it left before."""
+    monkeypatch.setenv("SV_FORCE", "1")
+
+
+@pytest.fixture
 def data(tmp_path):
     """Seven utterances of three speakers, 0.3 to 1.5 s, in a path with blanks."""
     lengths = {f"s{n % 3}-{n}": 4800 + 3200 * n for n in range(7)}
@@ -73,7 +79,7 @@ def test_features_are_those_of_the_library(command, data, conf):
     assert DataDir.read(folder).spk2utt == DataDir.read(data).spk2utt
 
 
-def test_number_of_jobs_changes_no_byte(command, data):
+def test_number_of_jobs_changes_no_byte(command, forced, data):
     """1 and 3 jobs, with dither: each utterance's matrix to the byte, and the same tables."""
     conf = data.parent / "fbank23.conf"
     conf.write_text("--dither=1\n--snip-edges=false\n")
@@ -88,7 +94,7 @@ def test_number_of_jobs_changes_no_byte(command, data):
     assert all(f.tobytes() != results[0][0][u] for u, f in features_of(folder).items())
 
 
-def test_a_rerun_with_fewer_jobs_leaves_no_old_parts(command, data):
+def test_a_rerun_with_fewer_jobs_leaves_no_old_parts(command, forced, data):
     """After 3 jobs and a VAD, 2 jobs: archives of two, no VAD that was made from the first features."""
     folder = data / "feats" / MFCC.stem
     command("make_feats", "--nj", 3, "--conf", MFCC, data)
@@ -176,6 +182,13 @@ def test_bad_audio_may_be_dropped(command, data, jobs):
         == set(features_of(folder))
         == set(DataDir.read(data).utt2spk) - set(dropped)
     )
+
+
+def test_bad_audio_is_told_with_what_goes_on_without_it(command, data):
+    (data / "wav/s0-3.wav").unlink()
+    said = refused(command("make_feats", "--conf", FBANK, data))
+    assert f"s0-3: {data}/wav/s0-3.wav: cannot open" in said
+    assert said.endswith("; or go on without it: --drop-bad-audio\n")
 
 
 def test_too_short_utterances_are_dropped(command, data):
@@ -285,14 +298,14 @@ def test_energy_vad_without_energy_is_refused(command, data):
     """fbank has no energy column: told at once, with the features' name."""
     command("make_feats", "--conf", FBANK, data)
     said = refused(command("compute_vad", "--conf", ENERGY, data, FBANK.stem))
-    assert f"{ENERGY}: the energy VAD needs features whose first column is the log-energy; fbank64_16k has none" in said
+    assert "vad energy decides on the log-energy, which fbank64_16k does not have (--use-energy)" in said
 
 
 def test_vad_of_features_that_are_not_there_is_refused(command, data):
     assert "mfcc80_16k is not a data directory" in refused(command("compute_vad", "--conf", ENERGY, data, "mfcc80_16k"))
 
 
-def test_a_real_run_equals_the_one_in_this_process(command, data):
+def test_a_real_run_equals_the_one_in_this_process(command, forced, data):
     """Through processes, with blanks in the path: the same matrices; logs are there."""
     command("make_feats", "--conf", FBANK, data)
     expected = features_of(data / "feats" / FBANK.stem)
@@ -301,6 +314,56 @@ def test_a_real_run_equals_the_one_in_this_process(command, data):
     for utt, features_TD in features_of(data / "feats" / FBANK.stem).items():
         np.testing.assert_array_equal(features_TD, expected[utt])
     assert len(list((data / "feats" / FBANK.stem / "log").iterdir())) == 2
+
+
+def test_finished_features_and_vad_are_not_made_again(command, data):
+    """Not by another number of jobs either; a recording, a setting or a damaged archive makes them anew."""
+    folder = data / "feats" / MFCC.stem
+    make, vad = ("make_feats", "--nj", 2, "--conf", MFCC, data), ("compute_vad", "--conf", ENERGY, data, MFCC.stem)
+    command(*make)
+    command(*vad)
+    first = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert command("make_feats", "--nj", 3, "--conf", MFCC, data)[1] == f"make_feats {folder}: unchanged, skipped\n"
+    assert command(*vad)[1] == f"compute_vad_energy {folder}: unchanged, skipped\n"
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == first
+
+    archive = folder / "arks" / "feats.2.ark"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-4] + b"\0\0\0\0")
+    assert "feats.2.ark is not what make_feats wrote; run the stage that makes it again" in refused(command(*vad))
+    first_part = (folder / "arks" / "feats.1.ark").stat().st_mtime_ns
+    assert f"runs again ({archive} is not what was written)" in command(*make)[1]
+    assert archive.read_bytes() == whole
+    assert (folder / "arks" / "feats.1.ark").stat().st_mtime_ns == first_part  # its job had nothing to do
+    assert "vad.scp is missing" in command(*vad)[1]
+
+    write_wav(data / "wav/s1-4.wav", 5000)
+    assert "the recordings have changed" in command(*make)[1]
+    conf = data.parent / MFCC.name
+    conf.write_text(MFCC.read_text() + "--cepstral-lifter=0\n")
+    assert "features.cepstral_lifter is 0.0, was 22.0" in command("make_feats", "--nj", 2, "--conf", conf, data)[1]
+
+
+def test_after_a_killed_array_only_the_missing_jobs_run(command, data, monkeypatch):
+    """Job 3 of 3 fails the first time: the second run starts that one alone and ends with the same bytes."""
+    folder = data / "feats" / FBANK.stem
+    command("make_feats", "--nj", 3, "--conf", FBANK, data)
+    expected = {path.name: path.read_bytes() for path in (folder / "arks").iterdir()}
+    monkeypatch.setenv("SV_FORCE", "1")
+    wav = data / "wav/s2-2.wav"
+    sound, mtime = wav.read_bytes(), wav.stat().st_mtime_ns
+    wav.write_bytes(bytes(len(sound)))
+    os.utime(wav, ns=(mtime, mtime))
+    refused(command("make_feats", "--nj", 3, "--conf", FBANK, data))
+    monkeypatch.delenv("SV_FORCE")
+    assert not (folder / "feats.scp").exists()
+    wav.write_bytes(sound)
+    os.utime(wav, ns=(mtime, mtime))
+    started = {path.name: path.stat().st_mtime_ns for path in (folder / "arks").iterdir()}
+    assert command("make_feats", "--nj", 3, "--conf", FBANK, data)[0] == 0
+    assert {path.name: path.read_bytes() for path in (folder / "arks").iterdir()} == expected
+    again = {path.name for path in (folder / "arks").iterdir() if path.stat().st_mtime_ns != started.get(path.name)}
+    assert {name.split(".")[1] for name in again} == {"3"}
 
 
 def test_a_truncated_recording_stops_a_real_run_with_one_line(data):

@@ -95,8 +95,14 @@ def test_speakers_with_one_vector_are_allowed():
 @pytest.mark.parametrize(
     ("size", "dim", "problem"),
     [
-        ((40, 10), 7, "LDA to 7 dimensions of vectors that have 6; lower lda_dim"),
-        ((4, 10), 4, "LDA to 4 dimensions needs 5 speakers, the training set has 4; lower lda_dim"),
+        ((40, 10), 7, "LDA to 7 dimensions of vectors that have 6; lower it, as by --set backends.plda.lda_dim=6"),
+        (
+            (4, 10),
+            4,
+            "LDA to 4 dimensions needs 5 speakers, the training set has 4;"
+            " lower it, as by --set backends.plda.lda_dim=3",
+        ),
+        ((1, 10), 4, "LDA needs two or more speakers, the training set has 1"),
         ((5, 2), 2, "LDA of 6-dimensional vectors needs more than 10 of them, the training set has 10"),
     ],
 )

@@ -140,16 +140,16 @@ def test_tensorboard_has_the_curves(train):
     events = EventAccumulator(str(run.path / "tensorboard")).Reload()
     assert set(events.Tags()["scalars"]) == {
         f"{part}/{what}" for part in ("train", "held_out") for what in ("loss", "top1")
-    } | {"train/lr"}
+    } | {"train/lr", "held_out/eer"}
     held = [event.value for event in events.Scalars("held_out/loss")]
     assert held == pytest.approx([line["held_out_loss"] for line in curves(run)], abs=1e-5)
 
 
-def test_best_checkpoint_is_that_of_the_highest_held_out_accuracy(train):
+def test_best_checkpoint_is_that_of_the_lowest_held_out_eer(train):
     run = train()
-    top1 = [line["held_out_top1"] for line in curves(run)]
+    eers = [line["held_out_eer"] for line in curves(run)]
     best = read_checkpoint(run.path / "checkpoints" / "best.pt")
-    assert best["epoch"] == top1.index(max(top1)) + 1
+    assert best["epoch"] == eers.index(min(eers)) + 1
     assert read_checkpoint(run.checkpoint())["epoch"] == 4
 
 

@@ -100,7 +100,7 @@ def test_trials_name_utterances(root, out):
     """Published form to ours, in its order; extensions do not matter."""
     write_lines(split_tree(root) / "veri_test2.txt", LIST[0].replace(".wav", ".flac"), LIST[1])
     prepare(root, out)
-    trials = Trials.read(out / "vox1_test/trials_vox1_o_cleaned")
+    trials = Trials.read(out / "vox1_test/trials_vox1_o_cleaned_other")
     assert trials.enrol == ["id10270-5r0dWxy17C8-00001"] * 2
     assert trials.test == ["id10270--5r0dWxy17_-00002", "id10271-__________--00001"]
     assert trials.is_target.tolist() == [True, False]
@@ -138,7 +138,7 @@ def test_lists_are_found_by_their_published_names(root, out):
     code, stdout, _ = prepare(root, out)
     assert code == 0
     names = sorted(path.name for path in (out / "vox1_test").glob("trials*"))
-    assert names == ["trials_vox1_o", "trials_vox1_o_cleaned"]
+    assert names == ["trials_vox1_o_cleaned_other", "trials_vox1_o_other"]
     for left_out in ("list_test_all2.txt", "list_test_hard.txt"):
         assert f"{root}/{left_out}: left out, as it draws on speakers" in stdout
 
@@ -160,9 +160,52 @@ def test_counts_are_told(root, out):
     assert stdout.splitlines() == [
         f"{out}/vox1_dev: 4 utterances of 2 speakers (VoxCeleb1 has 148642 of 1211)",
         f"{out}/vox1_test: 3 utterances of 2 speakers (VoxCeleb1 has 4874 of 40)",
-        f"{out}/vox1_test/trials_vox1_o: 2 trials (1 target) on 3 utterances;"
-        " the published vox1_o has 37720: this is another list",
+        f"{out}/vox1_test/trials_vox1_o_other: 2 trials (1 target) on 3 utterances;"
+        " the published vox1_o has 37720: this is another list, so it has another name",
     ]
+
+
+def test_a_list_as_long_as_the_published_one_has_its_name(root, out):
+    """37,720 lines; one less is another list, found by name or given by it."""
+    split_tree(root)
+    for lines, name in ((37_720, "vox1_o"), (37_719, "vox1_o_other")):
+        write_lines(root / "veri_test.txt", *(LIST * 18_860)[:lines])
+        for sets, options in ((out / "found", []), (out / "given", ["--trials", "vox1_o=veri_test.txt"])):
+            code, stdout, _ = prepare(root, sets, *options)
+            assert (code, "another list" in stdout) == (0, name != "vox1_o")
+            assert [path.name for path in (sets / "vox1_test").glob("trials*")] == [f"trials_{name}"]
+
+
+def test_an_unchanged_tree_is_not_prepared_again(root, out):
+    """A recording more, or another list, makes the sets anew."""
+    split_tree(root)
+    write_lines(root / "veri_test.txt", *LIST)
+    prepare(root, out)
+    assert prepare(root, out)[1] == f"prepare_voxceleb1 {out}: unchanged, skipped\n"
+    (root / "dev/wav" / DEV[0]).with_name("99999.wav").touch()
+    assert "runs again (the names of the recordings have changed)" in prepare(root, out)[1]
+    write_lines(root / "veri_test.txt", *LIST[:-1])
+    assert "veri_test.txt has changed)" in prepare(root, out)[1]
+
+
+def test_two_lists_of_one_name_are_refused(root, out):
+    """vox1_o gets its new name where somebody has given it to another."""
+    write_lines(split_tree(root) / "mine.txt", *LIST)
+    said = refused(root, out, "--trials", "vox1_o=mine.txt", "--trials", "vox1_o_other=mine.txt")
+    assert "vox1_o, vox1_o_other would be called the same; give one another name" in said
+
+
+def test_synthetic_speech_stays_labelled(root, out):
+    """The generator's label goes into both sets and is told; without it, on a rerun, neither has it."""
+    write_lines(split_tree(root) / "veri_test.txt", *LIST)
+    (root / "SYNTHETIC.txt").write_text("made by a test\n")
+    _, stdout, _ = prepare(root, out)
+    assert "3 utterances of 2 speakers (VoxCeleb1 has 4874 of 40), synthetic speech\n" in stdout
+    for name in ("vox1_dev", "vox1_test"):
+        assert (out / name / "SYNTHETIC.txt").read_text() == "made by a test\n"
+    (root / "SYNTHETIC.txt").unlink()
+    prepare(root, out)
+    assert not list(out.glob("*/SYNTHETIC.txt"))
 
 
 def test_notes_of_a_mac_are_no_recordings(root, out):

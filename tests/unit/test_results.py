@@ -162,13 +162,36 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
         assert f"{100 * r['eer']:.2f}" in text
         assert f"{100 * r['eer']:.2f}" in said
     assert said.startswith("A note.\n\nsystem ")
+    assert "ynthetic" not in said + text
     assert "table: report/results.md\nDET:   report/det_vox1_o.png\n" in said
-    assert sorted(path.name for path in Path("report").iterdir()) == ["det_vox1_o.png", "results.json", "results.md"]
+    assert sorted(path.name for path in Path("report").iterdir()) == [
+        *(".done", "det_vox1_o.png", "results.json", "results.md")
+    ]
+
+
+def test_synthetic_speech_is_labelled_unasked(scored, monkeypatch, capsys):
+    """In table, DET title and results.json of the list that lies by SYNTHETIC.txt, not of the other; the note stays."""
+    (run, _), trials = scored
+    DataDir.read("data/test").write("data/made")
+    Path("data/made/SYNTHETIC.txt").write_text("made by a test\n")
+    trials.write("data/made/trials_made")
+    for backend in ("cosine", "plda"):
+        write_scores(run.scores("made", backend), trials, np.random.default_rng(1).normal(2.0 * trials.is_target))
+    titles = []
+    monkeypatch.setattr("sv.report.det.plot_det", lambda _, title, path: (titles.append(title), path.touch()))
+    lists = ("--trials", "data/test/trials_vox1_o", "--trials", "data/made/trials_made")
+    command(monkeypatch, "--out", "report", "--note", "A note.", *lists, run.path)
+    said = "Synthetic speech, not of real speakers: made."
+    assert capsys.readouterr().out.startswith(f"{said}\nA note.\n\nsystem ")
+    assert f"\n\n**{said}**\n\n**A note.**\n\n| system" in Path("report/results.md").read_text()
+    assert titles == ["vox1_o, 432 trials\nA note.", "made, 432 trials, synthetic speech\nA note."]
+    rows = json.loads(Path("report/results.json").read_text())
+    assert [(r["trials"], r["is_synthetic"]) for r in rows] == [("vox1_o", False)] * 2 + [("made", True)] * 2
 
 
 def test_every_seed_has_its_curve(scored, monkeypatch):
     drawn = {}
-    monkeypatch.setattr("sv.cli.report.plot_det", lambda curves, title, path: drawn.update(curves))
+    monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", *(this.path for this in scored[0]))
     assert list(drawn) == [f"published seed {seed} / {b}" for seed in (1, 2) for b in ("cosine", "plda")]
 
@@ -177,8 +200,16 @@ def test_unchanged_report_has_the_same_bytes(scored, monkeypatch):
     """Date and time are nowhere in it."""
     for out in ("a", "b"):
         command(monkeypatch, "--out", out, "--trials", "data/test/trials_vox1_o", scored[0][0].path)
-    for path in Path("a").iterdir():
+    for path in Path("a").glob("[!.]*"):
         assert path.read_bytes() == (Path("b") / path.name).read_bytes()
+
+
+def test_finished_report_is_printed_again(scored, monkeypatch, capsys):
+    arguments = ("--out", "report", "--trials", "data/test/trials_vox1_o", scored[0][0].path)
+    command(monkeypatch, *arguments)
+    first = capsys.readouterr().out
+    command(monkeypatch, *arguments)
+    assert capsys.readouterr().out == "report report: unchanged, skipped\n" + first
 
 
 def test_trials_that_scoring_left_out_are_counted(scored, monkeypatch, capsys):

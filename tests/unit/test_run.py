@@ -1,12 +1,14 @@
 """A run's folder: its configuration beside the results, and what it refuses."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from sv.cli import configure
-from sv.errors import ConfigError
+from sv.errors import ConfigError, DataError, UserError
+from sv.records import Step
 from sv.run import Run
 from sv.system import find_systems, load_system
 
@@ -19,9 +21,9 @@ def small(*sets):
 
 
 def trained(tmp_path, *sets):
-    """A run that looks trained."""
+    """A run with the record of a finished training."""
     run = Run.create(tmp_path, "x", 1, small(*sets))
-    (run.path / "checkpoints").mkdir()
+    Step("train", run.path, settings={"system": run.trained_by(), "front_end": {"features": {"num_ceps": 23}}}).done([])
     return run
 
 
@@ -48,45 +50,53 @@ def test_merged_configuration_is_what_is_written(tmp_path):
         ("training.optimiser.lr=1e-4", "training.optimiser.lr = 0.005, which is now 0.0001"),
         ("cmn=null", "cmn = {'window': 300, 'norm_vars': False}, which is now None"),
         ("model.embedding_dim=64", "model.embedding_dim = 8, which is now 64"),
-        ("vad=webrtc", "vad = energy, which is now webrtc"),
+        ("vad=webrtc3", "vad = energy, which is now webrtc3"),
     ],
 )
-def test_trained_run_refuses_another_configuration(tmp_path, setting, difference):
-    run = trained(tmp_path)
-    before = (run.path / "config.yaml").read_bytes()
+def test_a_network_of_another_configuration_is_not_used(tmp_path, setting, difference):
+    trained(tmp_path).require_trained()
     with pytest.raises(ConfigError, match="was trained with") as caught:
-        Run.create(tmp_path, "x", 1, small(setting))
+        Run.create(tmp_path, "x", 1, small(setting)).require_trained()
     assert difference in str(caught.value)
-    assert (run.path / "config.yaml").read_bytes() == before
+    assert "repeat the --set and --budget that it was trained with" in str(caught.value)
 
 
 def test_first_difference_is_the_first_in_the_yaml(tmp_path):
     trained(tmp_path)
     with pytest.raises(ConfigError, match=r"with features = mfcc23_8k"):
-        Run.create(tmp_path, "x", 1, small("training.epochs=11", "vad=null", "features=mfcc30_16k"))
+        Run.create(tmp_path, "x", 1, small("training.epochs=11", "vad=null", "features=mfcc30_16k")).require_trained()
 
 
 def test_trained_run_takes_other_back_ends(tmp_path):
     """They are estimated after training, and need no new one."""
     trained(tmp_path)
-    assert Run.create(tmp_path, "x", 1, small("backends.plda.lda_dim=20")).system.backends["plda"].lda_dim == 20
-    assert Run.open(tmp_path / "x" / "seed1").system.backends["plda"].lda_dim == 20
+    changed = Run.create(tmp_path, "x", 1, small("backends.plda.lda_dim=7"))
+    changed.require_trained()
+    assert Run.open(tmp_path / "x" / "seed1").system.backends["plda"].lda_dim == 7
 
 
-def test_untrained_run_takes_any_configuration(tmp_path):
-    Run.create(tmp_path, "x", 1, small())
-    assert Run.create(tmp_path, "x", 1, small("training.epochs=11")).system.training.epochs == 11
+def test_an_unfinished_training_is_not_used(tmp_path):
+    run = Run.create(tmp_path, "x", 1, small())
+    Step("train", run.path, settings={"system": run.trained_by()}).begin()
+    with pytest.raises(DataError, match="not trained to the end; stage 4 trains it"):
+        run.require_trained()
 
 
-def test_setting_that_is_newer_than_a_trained_run_counts_with_its_default(tmp_path):
-    """A config.yaml without a key that has a default is that of the default."""
-    config = trained(tmp_path).path / "config.yaml"
-    stored = yaml.safe_load(config.read_text())
-    del stored["system"]["training"]["final_lr_ratio"]
-    config.write_text(yaml.safe_dump(stored))
-    Run.create(tmp_path, "x", 1, small())
-    with pytest.raises(ConfigError, match=r"training\.final_lr_ratio = 0\.1, which is now 0\.5"):
-        Run.create(tmp_path, "x", 1, small("training.final_lr_ratio=0.5"))
+def test_features_of_another_make_are_refused(tmp_path):
+    run = trained(tmp_path)
+    run.require_front_end({"features": {"num_ceps": 23}}, tmp_path / "mfcc")
+    with pytest.raises(DataError, match=r"mfcc was made with features\.num_ceps = 20, what x was trained on with 23"):
+        run.require_front_end({"features": {"num_ceps": 20}}, tmp_path / "mfcc")
+
+
+def test_a_back_end_of_other_settings_is_refused(tmp_path):
+    """One without a record, from elsewhere, is taken as it is."""
+    run = Run.create(tmp_path, "x", 1, small())
+    run.require_backend("plda")
+    Step("train_backend", run.backend("plda"), settings=run.system.backends["plda"].model_dump(mode="json")).done([])
+    run.require_backend("plda")
+    with pytest.raises(ConfigError, match=r"plda was trained with lda_dim = \d, which is now 7; begin at stage 6"):
+        Run.create(tmp_path, "x", 1, small("backends.plda.lda_dim=7")).require_backend("plda")
 
 
 def test_folder_that_is_no_run_is_refused(tmp_path):
@@ -124,20 +134,66 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
     ("arguments", "problem"),
     [
         (["smal"], "unknown system smal; did you mean small?"),
-        (["--budget", "shrt", "small"], "unknown budget shrt; did you mean short?"),
-        (["--set", "features=mfcc99", "small"], "features: there is no"),
+        (["small", "publshed"], "unknown system publshed; did you mean published?"),
+        (["--budget", "shrt", "small"], "budgets/shrt.yaml; did you mean short?"),
+        (["--budget", "../budgets/short", "small"], "budgets/../budgets/short.yaml; there is short"),
+        (["--set", "features=mfcc99", "small"], "features/mfcc99.conf; there is mfcc13_16k, mfcc23_8k"),
+        (["--set", "vad=webrtc4", "small"], "vad/webrtc4.conf; did you mean webrtc3?"),
+        (["--set", "features=mfcc13_16k", "small"], "vad energy decides on the log-energy, which mfcc13_16k does not"),
         (["--set", "trainig.epochs=3", "small"], "unknown key trainig; did you mean training?"),
+        (["--set", "backends.plda.lda_dim=9", "small"], "9 dimensions cannot be taken from embeddings of 8"),
+        (["--ngpu", "2", "small"], "--ngpu is 0 or 1"),
     ],
 )
 def test_configure_refuses_before_it_makes_anything(tmp_path, monkeypatch, arguments, problem):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         configure_command(monkeypatch, "--exp", tmp_path / "exp", *arguments)
     assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "exp").exists()
 
 
-def test_configure_lists_every_system_with_its_first_line(monkeypatch, capsys):
-    configure_command(monkeypatch, "--list")
-    listed = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
-    assert listed.keys() == SYSTEMS.keys()
-    assert all(listed.values())
+def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
+    """The second system's features, of another name, are not there."""
+    conf = Path(shutil.copytree(CONF, tmp_path / "conf"))
+    (published,) = conf.glob("systems/*/published.yaml")
+    published.write_text(published.read_text().replace("features: ", "features: not_"))
+    with pytest.raises(ConfigError, match=r"features/not_\w+\.conf"):
+        configure_command(monkeypatch, "--conf", conf, "--exp", tmp_path, "small", "published")
+    assert not (tmp_path / "small").exists()
+
+
+def test_configure_makes_a_system_that_is_named_twice_once(tmp_path, monkeypatch, capsys):
+    configure_command(monkeypatch, "--exp", tmp_path, "small", "small")
+    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\n"
+
+
+@pytest.mark.parametrize(("vad", "features"), [("webrtc3", "mfcc13_16k"), ("null", "mfcc13_16k")])
+def test_configure_takes_any_vad_of_the_folder_and_none(tmp_path, monkeypatch, capsys, vad, features):
+    """Features without energy need a VAD that looks elsewhere."""
+    settings = ["--set", f"vad={vad}", "--set", f"features={features}"]
+    configure_command(monkeypatch, "--exp", tmp_path, *settings, "small")
+    assert capsys.readouterr().out.split()[1:] == [features, vad.replace("null", "-")]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [
+        ("features/mfcc23_8k.conf", "--num-cep=23", "mfcc23_8k.conf:1: unknown option --num-cep; did you mean"),
+        ("features/plp_8k.conf", "", "starts with fbank or mfcc"),
+        ("features/mfcc_11k.conf", "--sample-frequency=11025", "webrtc3 takes 8000, 16000, 32000, 48000 Hz"),
+        ("vad/webrtc3.conf", "--mode=4", "webrtc3.conf: --mode is 0, 1, 2 or 3"),
+        ("vad/loud.conf", "", "starts with energy or webrtc"),
+    ],
+)
+def test_configure_reads_the_flags_of_features_and_vad(tmp_path, monkeypatch, file, text, problem):
+    """A file that stage 1 would stumble on is told now."""
+    conf = Path(shutil.copytree(CONF, tmp_path / "conf"))
+    (conf / file).write_text(text + "\n")
+    kind, name = file.removesuffix(".conf").split("/")
+    chosen = {"features": "mfcc23_8k", "vad": "webrtc3", kind: name}
+    settings = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+    with pytest.raises(ConfigError) as caught:
+        configure_command(monkeypatch, "--conf", conf, "--exp", tmp_path / "exp", *settings, "small")
+    assert problem in str(caught.value)
+    assert not (tmp_path / "exp").exists()

@@ -271,6 +271,60 @@ def test_allow_missing_leaves_them_out_and_lists_them(run, tmp_path, monkeypatch
     assert not (run.path / "scores" / "list.dropped.txt").exists()
 
 
+def score_dropped(monkeypatch, run, path, *options):
+    command(monkeypatch, score, "--allow-dropped", "--enrol", "test", "--test", "test", *options, run.path, path)
+
+
+@pytest.mark.parametrize("where", ["data", "features", "embeddings"])
+def test_allow_dropped_leaves_out_what_a_dropped_txt_names(run, tmp_path, monkeypatch, where):
+    """The set's, its features', its embeddings'; the reason there is kept."""
+    data = tmp_path / "data" / "test"
+    record = {"data": data, "features": data / "feats" / run.system.features, "embeddings": run.embeddings("test")}
+    write_table(record[where] / "dropped.txt", {"gone-1": "truncated", "s9-9": "not in the list"})
+    path = write_trials(data, ["s1-0"], ["s1-1", "gone-1"])
+    score_dropped(monkeypatch, run, path)
+    assert [line.split()[:2] for line in run.scores("list", "plda").read_text().splitlines()] == [["s1-0", "s1-1"]]
+    assert read_table(run.path / "scores" / "list.dropped.txt") == {"gone-1": "truncated"}
+
+
+def test_allow_dropped_knows_the_enrolment_set_too(run, tmp_path, monkeypatch):
+    """A set of its own beside that of the list."""
+    write_table(tmp_path / "data" / "enrol" / "dropped.txt", {"gone-0": "truncated"})
+    write_table(run.embeddings("enrol") / "xvector.scp", read_table(run.embeddings("test") / "xvector.scp"))
+    path = write_trials(tmp_path / "data" / "test", ["s1-0", "gone-0"], ["s1-1"])
+    command(monkeypatch, score, "--allow-dropped", "--enrol", "enrol", "--test", "test", run.path, path)
+    assert [line.split()[:2] for line in run.scores("list", "plda").read_text().splitlines()] == [["s1-0", "s1-1"]]
+
+
+@pytest.mark.parametrize(("enrol", "test"), [(["s1-0"], ["s1-1", "gone-1", "gone-2"]), (["s1-0", "gone-2"], ["s1-1"])])
+def test_allow_dropped_refuses_an_id_that_no_dropped_txt_names(run, tmp_path, monkeypatch, enrol, test):
+    """As a misspelt one; nothing is written."""
+    write_table(tmp_path / "data" / "test" / "dropped.txt", {"gone-1": "truncated"})
+    path = write_trials(tmp_path / "data" / "test", enrol, test)
+    with pytest.raises(DataError, match=r"without an embedding \(first: gone-2\)"):
+        score_dropped(monkeypatch, run, path)
+    assert not (run.path / "scores").exists()
+
+
+def test_allow_dropped_leaves_out_models_of_dropped_utterances_only(run, tmp_path, monkeypatch):
+    """A model with one of them goes; one of an utterance that nobody knows is an error, used or not."""
+    write_table(tmp_path / "data" / "test" / "dropped.txt", {"gone-0": "truncated"})
+    path = write_trials(tmp_path / "data" / "test", ["m1", "m2"], ["s1-2"])
+    write_table(tmp_path / "models", {"m1": "s1-0 s1-1", "m2": "s2-0 gone-0"})
+    score_dropped(monkeypatch, run, path, "--models", tmp_path / "models")
+    assert [line.split()[:2] for line in run.scores("list", "plda").read_text().splitlines()] == [["m1", "s1-2"]]
+    assert read_table(run.path / "scores" / "list.dropped.txt") == {"m2": "model without an embedding of gone-0"}
+    write_table(tmp_path / "models", {"m1": "s1-0 s1-1", "m2": "s2-0 gone-0", "m3": "s3-0 gone-7"})
+    with pytest.raises(DataError, match="1 enrolment utterances have no embedding: gone-7"):
+        score_dropped(monkeypatch, run, path, "--models", tmp_path / "models")
+
+
+def test_no_trial_left_names_the_list(run, tmp_path, monkeypatch):
+    path = write_trials(tmp_path, ["s1-0"], ["gone-1"])
+    with pytest.raises(DataError, match=f"^{path}: no trial is left"):
+        command(monkeypatch, score, "--allow-missing", "--enrol", "test", "--test", "test", run.path, path)
+
+
 def test_too_little_training_data_names_run_and_back_end(run, monkeypatch):
     Run.create("exp", "x", 1, run.system.model_copy(update={"backends": {"big": PldaBackend(name="plda", lda_dim=6)}}))
     write_table(run.embeddings("train") / "utt2spk", {f"s{s}-{u}": f"s{s // 4}" for s in range(10) for u in range(8)})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sv.cli.configure import check_front_end
 from sv.errors import ConfigError
 from sv.system import System, find_systems, load_system, validate_system
 from sv.yaml_errors import nearest
@@ -21,10 +22,10 @@ def test_every_system_validates(name):
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_every_system_says_what_it_is_and_names_features_that_there_are(name):
+def test_every_system_says_what_it_is_and_names_features_and_a_vad_that_go_together(name):
     """Its first line is the comment that --list shows."""
     assert SYSTEMS[name].read_text().startswith("# ")
-    assert (CONF / "features" / f"{load_system(SYSTEMS[name]).features}.conf").exists()
+    check_front_end(name, load_system(SYSTEMS[name]), CONF)
 
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda path: path.stem)
@@ -44,6 +45,16 @@ def test_every_budget_applies_to_every_xvector_system(name, budget):
         ("cmn.windw=300", "unknown key cmn.windw; did you mean window?"),
         ("backends.plda.lda_dims=3", "unknown key backends.plda.lda_dims; did you mean lda_dim?"),
         ("training.optimiser.zzz=1", "unknown key training.optimiser.zzz; there is name, lr, weight_decay"),
+        # of another block than the one that it was given in: the whole path, if there is one
+        ("epochs=3", "unknown key epochs; did you mean training.epochs?"),
+        ("epoch=3", "unknown key epoch; did you mean training.epochs?"),
+        ("training.lr=3", "unknown key training.lr; did you mean training.optimiser.lr?"),
+        ("optimiser.lr=3", "unknown key optimiser; did you mean training.optimiser?"),
+        ("lda_dim=3", "unknown key lda_dim; did you mean backends.plda.lda_dim?"),
+        (
+            "name=3",
+            "unknown key name; there is published, features, vad, cmn, model, loss, training, extraction, backends",
+        ),
         # missing
         ("training={}", "training.chunk_s is missing"),
         ("backends.other.lda_dim=3", "backends.other.name is missing"),
@@ -55,6 +66,7 @@ def test_every_budget_applies_to_every_xvector_system(name, budget):
         ("training.optimiser.lr=.inf", "training.optimiser.lr: expected a finite number (is inf)"),
         ("cmn.norm_vars=1", "cmn.norm_vars: expected true or false (is 1)"),
         ("features=3", "features: expected a text (is 3)"),
+        ("vad=false", "vad: expected a text (is false)"),
         ("training=3", "training: expected a block of keys (is 3)"),
         ("training.chunk_s=3", "training.chunk_s: expected a list (is 3)"),
         ("training.chunk_s=[3]", "training.chunk_s: too few values (is [3])"),
@@ -63,7 +75,15 @@ def test_every_budget_applies_to_every_xvector_system(name, budget):
         ("training.epochs=0", "training.epochs: should be greater than 0 (is 0)"),
         ("training.chunk_s=[3, 2]", "training.chunk_s: the shortest (3) is longer than the longest (2)"),
         ("model.frame_channels=[1, 2, 3, 4, 0]", "model.frame_channels.4: should be greater than 0 (is 0)"),
-        ("vad=none", "vad: 'none' is not one of 'energy' or 'webrtc'"),
+        ("training.precision=fp8", "training.precision: 'fp8' is not one of 'auto', 'fp32', 'bf16' or 'fp16'"),
+        (
+            "backends.plda.lda_dim=9",
+            "backends.plda.lda_dim: 9 dimensions cannot be taken from embeddings of 8 (model.embedding_dim)",
+        ),
+        (
+            "model.embedding_dim=2",
+            "backends.plda.lda_dim: 3 dimensions cannot be taken from embeddings of 2 (model.embedding_dim)",
+        ),
         ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda'"),
     ],
 )

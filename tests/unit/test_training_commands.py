@@ -1,6 +1,7 @@
 """`train` and `extract` as a user starts them: killed and resumed, one job and two, and their one-line refusals."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from sv.errors import DataError
 from sv.features.files import FeatureReader
 from sv.launch import JobsFailed
 from sv.models.extraction import embeddings
+from sv.records import Step, settings_of
 from sv.run import Run
 from sv.training.checkpoint import load_model, read_checkpoint
 
@@ -111,16 +113,19 @@ def test_two_jobs_extract_the_vectors_of_one(trained, tmp_path, monkeypatch):
 
 def test_extraction_without_a_checkpoint_is_one_line(sets, tmp_path, monkeypatch):
     run = small_run(tmp_path)
-    with pytest.raises(DataError, match=r"last\.pt is missing; train the system first \(stage 4\)$"):
+    with pytest.raises(DataError, match=r"its network is not trained to the end; stage 4 trains it$"):
         in_process(monkeypatch, extract, run.path, sets[1])
     assert not (run.path / "embeddings").exists()
 
 
-def test_extraction_by_a_damaged_checkpoint_names_job_reason_and_log(sets, trained, tmp_path, monkeypatch):
-    """The failing job's own line, through the array."""
-    run = small_run(tmp_path)
-    run.checkpoint().parent.mkdir()
-    run.checkpoint().write_bytes(trained.checkpoint().read_bytes()[:1000])
+def test_extraction_by_a_damaged_checkpoint_is_refused(sets, trained, tmp_path, monkeypatch):
+    """By what its record says of it; and a job that finds it so names the reason, through the array, with its log."""
+    run = Run.open(shutil.copytree(trained.path, tmp_path / "exp" / "small" / "seed1"))
+    whole = run.checkpoint().read_bytes()
+    run.checkpoint().write_bytes(whole[:1000])
+    with pytest.raises(DataError, match=r"last\.pt is not what train wrote; run the stage that makes it again"):
+        in_process(monkeypatch, extract, "--ngpu", 0, run.path, sets[1])
+    Step("train", run.path, settings=settings_of("train", run.path)).done([run.checkpoint()])
     with pytest.raises(JobsFailed) as caught:
         in_process(monkeypatch, extract, "--ngpu", 0, run.path, sets[1])
     assert "job 1 of 1 failed: extract: " in str(caught.value)

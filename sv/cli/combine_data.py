@@ -1,0 +1,28 @@
+"""One data directory of several that have no utterance in common. Trials stay behind."""
+
+from pathlib import Path
+
+from sv.cli import Parser, run
+from sv.cli.subset_data import refuse_same
+from sv.data.datadir import DataDir, combine
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_argument("out", type=Path, help="data directory to write")
+    parser.add_argument("parts", type=Path, nargs="+", help="data directories to put together")
+    args = parser.parse_args()
+    refuse_same(args.out, *args.parts)
+    parts = [DataDir.read(path) for path in args.parts]
+    whole = combine(parts)
+    whole.write(args.out)
+    lost = sorted({name for part in parts for name in part.tables} - whole.tables.keys())
+    print(
+        f"{args.out}: {len(whole)} utterances of {whole.num_speakers} speakers, from {len(parts)} directories"
+        + (f"; left out, as not all of them have it: {', '.join(lost)}" if lost else "")
+    )
+
+
+if __name__ == "__main__":
+    run(main, __file__)

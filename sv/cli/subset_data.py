@@ -1,0 +1,70 @@
+"""A smaller data directory out of one: the first or a draw of its utterances, or a list. Trials stay behind."""
+
+from pathlib import Path
+
+from sv.cli import Parser, run
+from sv.data.datadir import DataDir
+from sv.data.subsets import draw, draw_per_speaker, first
+from sv.data.tables import read_lines
+from sv.errors import ConfigError, DataError
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_argument("--utterances", type=Path, metavar="FILE", help="keep these: an id is what a line starts with")
+    parser.add_argument("--speakers", type=Path, metavar="FILE", help="keep these speakers' utterances")
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument("--first", type=int, metavar="N", help="of what is kept so far, the first N in C order")
+    number.add_argument("--random", type=int, metavar="N", help="of what is kept so far, N drawn by --seed")
+    number.add_argument("--per-speaker", type=int, metavar="N", help="of every speaker kept so far, N drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("data", type=Path, help="data directory")
+    parser.add_argument("out", type=Path, help="data directory to write")
+    args = parser.parse_args()
+    count = next((n for n in (args.first, args.random, args.per_speaker) if n is not None), None)
+    if not (args.utterances or args.speakers or count is not None):
+        raise ConfigError("say what to keep: --utterances, --speakers, --first, --random or --per-speaker")
+    if count is not None and count < 1:
+        raise ConfigError(f"a number of utterances from 1 is wanted, not {count}")
+    refuse_same(args.out, args.data)
+
+    data = DataDir.read(args.data)
+    kept = data.subset(
+        read_ids(args.utterances) if args.utterances else None, read_ids(args.speakers) if args.speakers else None
+    )
+    if args.first is not None:
+        kept = first(kept, args.first)
+    elif args.random is not None:
+        kept = draw(kept, args.random, args.seed)
+    elif args.per_speaker is not None:
+        kept = draw_per_speaker(kept, args.per_speaker, args.seed)
+    kept.write(args.out)
+    print(
+        f"{args.out}: {len(kept)} of {len(data)} utterances, {kept.num_speakers} of {data.num_speakers} speakers"
+        + few_of(kept, args.per_speaker)
+    )
+
+
+def read_ids(path: Path) -> set[str]:
+    """What the lines of a file begin with: a list of ids, or any table that is keyed by them."""
+    ids = {parts[0] for line in read_lines(path) if (parts := line.split(None, 1))}
+    if not ids:
+        raise DataError(f"{path} names nothing")
+    return ids
+
+
+def few_of(kept: DataDir, per_speaker: int | None) -> str:
+    """How many speakers have fewer utterances than were asked for, where any."""
+    few = sum(len(utts) < per_speaker for utts in kept.spk2utt.values()) if per_speaker else 0
+    return f" ({few} of these have fewer than {per_speaker})" if few else ""
+
+
+def refuse_same(out: Path, *inputs: Path) -> None:
+    """Raise ConfigError if a directory would be written over one that it is made of."""
+    if out.resolve() in {path.resolve() for path in inputs}:
+        raise ConfigError(f"{out} would be written over itself; name another folder to write")
+
+
+if __name__ == "__main__":
+    run(main, __file__)

@@ -1,0 +1,40 @@
+"""Smaller sets by number: the first utterances, a draw of them, or so many of every speaker."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sv.data.datadir import DataDir, shuffled
+from sv.errors import DataError
+
+
+def first(data: DataDir, count: int) -> DataDir:
+    """The first `count` utterances in C order; DataError if there are fewer."""
+    _require(data, count)
+    return data.subset(data.utterances[:count])
+
+
+def draw(data: DataDir, count: int, seed: int) -> DataDir:
+    """`count` utterances, a function of the seed and their names; DataError if there are fewer.
+
+    A larger draw by the same seed holds the smaller one.
+    """
+    _require(data, count)
+    return data.subset(shuffled(data.utterances, seed)[:count])
+
+
+def draw_per_speaker(data: DataDir, count: int, seed: int) -> DataDir:
+    """`count` utterances of every speaker, drawn likewise; all of those who have no more."""
+    left = Counter(dict.fromkeys(data.utt2spk.values(), count))
+    kept = []
+    for utt in shuffled(data.utterances, seed):
+        speaker = data.utt2spk[utt]
+        if left[speaker]:
+            left[speaker] -= 1
+            kept.append(utt)
+    return data.subset(kept)
+
+
+def _require(data: DataDir, count: int) -> None:
+    if count > len(data):
+        raise DataError(f"{data.path}: {count} utterances are wanted and {len(data)} are there; ask for fewer")

@@ -1,0 +1,192 @@
+"""A training cut short anywhere and taken up again: the same bytes; what of its checkpoints stays, and what is used."""
+
+import os
+import signal
+
+import pytest
+import torch
+from trainings import small_run, write_sets
+
+import sv.training.loop
+from sv.cli.train import train_run
+from sv.errors import DataError
+from sv.records import record_of, settings_of
+from sv.system import load_system
+from sv.training.checkpoint import load_model, networks, read_checkpoint
+
+SETTINGS = ("training.epochs=3",)  # of 5 steps
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    return write_sets(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Networks this small are slower on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def whole(sets, tmp_path_factory):
+    """A training that nobody touched."""
+    torch.set_num_threads(1)
+    run = small_run(tmp_path_factory.mktemp("whole"), *SETTINGS)
+    train_run(run, *sets, ngpu=0, workers=0)
+    return run
+
+
+def left_by(run):
+    """Every checkpoint and the curves, byte for byte."""
+    files = sorted((run.path / "checkpoints").iterdir())
+    return {path.name: path.read_bytes() for path in [*files, run.path / "curves.tsv"]}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
+def killed_after(monkeypatch, step, save_every, run, sets, workers=0):
+    """Train, saving every so many steps, and end it without warning after a step counted from the first."""
+    steps, clock = [], [0.0]
+    honest = torch.optim.Adam.step
+
+    def counted(*arguments, **options):
+        if len(steps) == step:
+            raise Killed
+        steps.append(1)
+        clock[0] += 1.0
+        return honest(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.Adam, "step", counted)
+        patched.setattr(sv.training.loop, "SAVE_EVERY_S", save_every - 0.5)
+        patched.setattr(sv.training.loop, "seconds", lambda: clock[0])
+        with pytest.raises(Killed):
+            train_run(run, *sets, ngpu=0, workers=workers)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("step", [2, 8])
+def test_killed_within_an_epoch_and_resumed_is_as_never_killed(whole, sets, tmp_path, monkeypatch, step, workers):
+    """Saved every second step, killed at 2 (nothing of it lost) and at 8 (a step lost), resumed with other workers."""
+    cut = small_run(tmp_path, *SETTINGS)
+    killed_after(monkeypatch, step, 2, cut, sets, workers)
+    stored = read_checkpoint(cut.checkpoint())
+    assert (stored["epoch"], stored["step"]) == divmod(step - step % 5 % 2, 5)
+    train_run(cut, *sets, ngpu=0, workers=workers)
+    assert left_by(cut) == left_by(whole)
+    assert "resumed after epoch" in (cut.path / "log" / "train.log").read_text()
+
+
+def test_killed_at_every_step_in_turn_is_as_never_killed(whole, sets, tmp_path, monkeypatch):
+    cut = small_run(tmp_path, *SETTINGS)
+    for _ in range(14):
+        killed_after(monkeypatch, 1, 1, cut, sets)
+    train_run(cut, *sets, ngpu=0, workers=0)
+    assert left_by(cut) == left_by(whole)
+
+
+@pytest.mark.parametrize("step", [3, 5, 14])
+def test_sigterm_saves_and_the_next_run_resumes(whole, sets, tmp_path, monkeypatch, capsys, step):
+    """Within an epoch, at an epoch's end, at the last step but one: ended in order, with a word, without a record."""
+    cut = small_run(tmp_path, *SETTINGS)
+    steps = []
+    honest = torch.optim.Adam.step
+
+    def signalled(*arguments, **options):
+        steps.append(1)
+        if len(steps) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return honest(*arguments, **options)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.Adam, "step", signalled)
+        train_run(cut, *sets, ngpu=0, workers=0)
+    signal.signal(signal.SIGTERM, before)
+    assert len(steps) == step
+    assert "it will resume when the stage runs again" in capsys.readouterr().out
+    assert not record_of("train", cut.path).exists()
+    stored = read_checkpoint(cut.checkpoint())
+    assert (stored["epoch"], stored["step"]) == divmod(step, 5)
+    train_run(cut, *sets, ngpu=0, workers=0)
+    assert left_by(cut) == left_by(whole)
+
+
+def test_the_last_epochs_and_the_best_stay(sets, tmp_path):
+    run = small_run(tmp_path, "training.epochs=4", "training.keep_last=3")
+    train_run(run, *sets, ngpu=0, workers=0)
+    names = sorted(path.name for path in (run.path / "checkpoints").iterdir())
+    assert names == ["best.pt", "epoch-0002.pt", "epoch-0003.pt", "epoch-0004.pt", "last.pt"]
+    assert (run.path / "checkpoints/last.pt").samefile(run.path / "checkpoints/epoch-0004.pt")
+
+
+def test_extraction_takes_the_network_that_is_asked_for(sets, tmp_path):
+    """The last, the best, or the mean of the last ones."""
+    run = small_run(tmp_path, "training.epochs=4", "training.keep_last=3")
+    train_run(run, *sets, ngpu=0, workers=0)
+    last = [read_checkpoint(run.path / "checkpoints" / f"epoch-000{n}.pt")["model"] for n in (2, 3, 4)]
+    best = read_checkpoint(run.path / "checkpoints" / "best.pt")["model"]
+
+    def network(*settings):
+        return load_model(small_run(tmp_path, "training.epochs=4", "training.keep_last=3", *settings)).state_dict()
+
+    for name, tensor in network().items():
+        assert torch.equal(tensor, last[-1][name])
+    for name, tensor in network("extraction.checkpoint=best").items():
+        assert torch.equal(tensor, best[name])
+    for name, tensor in network("extraction.average=3").items():
+        mean = torch.stack([weights[name].double() for weights in last]).mean(0)
+        torch.testing.assert_close(tensor.double(), mean if tensor.is_floating_point() else last[-1][name].double())
+    (run.path / "checkpoints/epoch-0002.pt").unlink()
+    with pytest.raises(DataError, match=r"2 epochs are kept, extraction\.average is 3"):
+        networks(small_run(tmp_path, "training.epochs=4", "training.keep_last=3", "extraction.average=3"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(whole, sets, tmp_path, damage):
+    """The record says that it is damaged; training goes on from the epoch before and ends with the same bytes."""
+    run = small_run(tmp_path, *SETTINGS)
+    train_run(run, *sets, ngpu=0, workers=0)
+    for name in ("last.pt", "epoch-0003.pt"):  # one file under two names
+        path = run.path / "checkpoints" / name
+        content = bytearray(path.read_bytes())
+        path.unlink()
+        if damage == "flipped":
+            content[len(content) // 2] ^= 1
+        if damage != "gone":
+            path.write_bytes(content[: len(content) // (2 if damage == "truncated" else 1)])
+    train_run(run, *sets, ngpu=0, workers=0)
+    log = (run.path / "log" / "train.log").read_text()
+    assert "resumed after epoch 2" in log
+    assert ("last.pt" in log) == (damage != "gone")
+    assert left_by(run) == left_by(whole)
+
+
+def test_another_setting_trains_anew_and_keeps_the_old_network_beside(whole, sets, tmp_path, capsys):
+    run = small_run(tmp_path, "training.epochs=2")
+    train_run(run, *sets, ngpu=0, workers=0)
+    before = left_by(run)
+    changed = small_run(tmp_path, *SETTINGS)
+    train_run(changed, *sets, ngpu=0, workers=0)
+    assert f"train {run.path}: runs again (system.training.epochs is 3, was 2)" in capsys.readouterr().out
+    assert left_by(changed) == left_by(whole)
+    aside = run.path / "checkpoints-before-1"
+    assert {path.name: path.read_bytes() for path in aside.iterdir()}.items() <= before.items()
+    assert settings_of("train", run.path)["system"]["training"]["epochs"] == 3
+
+
+def test_average_is_of_epochs_that_are_kept():
+    from trainings import SMALL
+
+    from sv.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"extraction\.average: 3 epochs are wanted, training\.keep_last keeps 2"):
+        load_system(SMALL, sets=["extraction.average=3"])
+    with pytest.raises(ConfigError, match="it is the last epochs that are averaged"):
+        load_system(SMALL, sets=["extraction.average=2", "extraction.checkpoint=best"])
