@@ -46,6 +46,8 @@ SV_PYTHON=/path/python uses your own environment instead of .venv, which is othe
 HELP
 }
 
+SV_COMMAND="./run.sh$( (($#)) && printf ' %q' "$@")"
+
 die() { echo "run.sh: $*" >&2; exit 1; }
 
 recipe=mini first=0 last=9 systems='' seed=1 nj=$(nproc) work=''
@@ -143,24 +145,33 @@ exp=${work:+$work/}exp/$recipe
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
 
-# --- one run at a time in a place; a dry run keeps what it finds out in a folder of its own ---
-if $dry_run; then
-  SV_DRY_RUN=$(mktemp -d)
-  export SV_DRY_RUN
-else
-  mkdir -p "$exp"
-  exec 9>>"$exp/.lock"     # whatever is started from here holds it too
-  flock --nonblock 9 || die "$exp is in use: $(cat "$exp/.lock"); wait for it, or end it, or choose another --work"
-  printf '%s\n' "$(id -un)@$(hostname), process $$, since $(date '+%F %T')" >"$exp/.lock"
-  export SV_STATUS=$exp/status SV_PARENT=$$
-fi
-plan=$("$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
+# The runs are planned in a folder of their own, where a dry run keeps all that it finds out.
+planned=$(mktemp -d)
+trap 'rm -rf "$planned"' EXIT
+plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
 runs=() features=() vads=()      # the runs' folders; FEATURE and FEATURE/VAD, each once
 while IFS=$'\t' read -r folder feature vad; do
   runs+=("$folder")
   [[ " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
   [[ $vad == - || " ${vads[*]} " == *" $feature/$vad "* ]] || vads+=("$feature/$vad")
 done <<<"$plan"
+
+# --- one run at a time in a place ---
+if $dry_run; then
+  export SV_DRY_RUN=$planned
+else
+  mkdir -p "$exp"
+  exec 9>>"$exp/.lock"     # whatever is started from here holds it too
+  flock --nonblock 9 || die "$exp is in use: $(cat "$exp/.lock"); wait for it, or end it, or choose another --work"
+  printf '%s\n' "$(id -un)@$(hostname), process $$, since $(date '+%F %T')" >"$exp/.lock"
+  for folder in "${runs[@]}"; do
+    [[ $folder == /* ]] && config=$planned/runs$folder/config.yaml || config=$planned/runs$(pwd -P)/$folder/config.yaml
+    mkdir -p "$folder"
+    cp "$config" "$folder/.config.yaml.partial"
+    mv "$folder/.config.yaml.partial" "$folder/config.yaml"
+  done
+  export SV_STATUS=$exp/status SV_PARENT=$$ SV_COMMAND
+fi
 
 # --- what a recipe's blocks use ---
 current=''
@@ -172,11 +183,11 @@ stage() { # stage N "what": whether stage N is to run; says so
 }
 status() { # status "what": where this run is, for whoever looks into exp/RECIPE/status
   $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' \
-    "$recipe" $$ "$(hostname)" "$started" "$1" "$(date '+%F %T')" >"$exp/status"
+    "$recipe" $$ "$(hostname)" "$started" "$1" "$(date '+%F %T')" 2>/dev/null >"$exp/status" || true   # a full disk is told by what fails for it
 }
 ended() { # says how to go on when a stage did not end well
   local code=$?
-  ! $dry_run || rm -rf "$SV_DRY_RUN"
+  rm -rf "$planned"
   [[ -n $current ]] || return 0
   ((code == 0)) || status "stage $current failed"
   case $code in

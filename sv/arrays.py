@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from sv.data.parts import part_files, remove_parts
-from sv.launch import run_array
 from sv.records import Step, job_done
 
 
@@ -22,6 +21,8 @@ def run_jobs_of(step: Step, command: str, jobs: int, parts: Path) -> list[str]:
     Returns:
         The jobs' names, as `Step.done` takes them.
     """
+    from sv.launch import run_array  # the engines take a tenth of a second, and most calls have nothing to run
+
     names = {job: _name(job, jobs) for job in range(1, jobs + 1)}
     held = {job for job, name in names.items() if step.job_holds(name)}
     remove_parts(parts, keep=held)

@@ -217,6 +217,12 @@ def settings_of(name: str, folder: Path) -> dict[str, Any] | None:
     return None if stored is None else stored["settings"]
 
 
+def counts_of(name: str, folder: Path) -> dict[str, Any] | None:
+    """The counts that a step recorded; None if it has no record."""
+    stored, _ = _read(record_of(name, folder))
+    return None if stored is None else stored["counts"]
+
+
 def fingerprint(path: Path) -> Fingerprint:
     """Size, time and digest of a file; [] if there is none."""
     try:

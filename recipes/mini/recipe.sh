@@ -61,7 +61,7 @@ run_stages() {
   stage 8 "score normalisation, fusion" && echo "none of these systems asks for it"
 
   stage 9 "report" && {
-    steps/report.sh --title "mini" --out "$exp/report" --trials "$data/vox1_test/trials_mini_synthetic" "${runs[@]}"
+    steps/report.sh --title "mini" --out "$exp/report" --others "$exp" --trials "$data/vox1_test/trials_mini_synthetic" "${runs[@]}"
   }
 
   return 0

@@ -60,7 +60,7 @@ run_stages() {
 
   stage 9 "report" && {
     trials=("$data"/vox1_test/trials_*)
-    steps/report.sh --title "voxceleb" --out "$exp/report" "${trials[@]/#/--trials=}" "${runs[@]}"
+    steps/report.sh --title "voxceleb" --out "$exp/report" --others "$exp" "${trials[@]/#/--trials=}" "${runs[@]}"
   }
 
   return 0

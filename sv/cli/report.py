@@ -3,7 +3,10 @@
 import argparse
 import dataclasses
 import json
+import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 from sv.cli import Parser, run
 from sv.data.atomic import atomic_write
@@ -11,8 +14,8 @@ from sv.data.datadir import LABEL, DataDir, read_label
 from sv.data.tables import read_table, write_lines
 from sv.data.trials import Trials
 from sv.errors import DataError
-from sv.records import Step, dry_run
-from sv.report.results import Row, figures, markdown_table, notes, synthetic_note, text_table
+from sv.records import Step, counts_of, dry_run
+from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores
@@ -25,16 +28,20 @@ def main() -> None:
     parser.add_argument("--title", default="Results", help="heading of the table")
     parser.add_argument("--note", help="what else a reader must know of the data; that it is synthetic is said anyway")
     parser.add_argument("--trials", type=Path, action="append", required=True, help="DATA/trials_NAME; may be repeated")
+    parser.add_argument("--others", type=Path, help="show the other runs below EXP too that have scores of these lists")
     parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders: EXP/SYSTEM/seedN")
     args = parser.parse_args()
 
     runs = [Run.open(path) for path in args.runs]
-    step = step_of(args, runs)
+    names = [path.name.removeprefix("trials_") for path in args.trials]
+    runs += others(args.others, runs, names) if args.others else []
+    step = step_of(args, runs, names)
     if step.skip():
         if not dry_run():
             say(args)
         return
     from sv.report.det import plot_det  # matplotlib, which takes a second
+    from sv.report.figures import figures
 
     step.begin()
     several_seeds = len({this.seed for this in runs}) > 1
@@ -50,7 +57,11 @@ def main() -> None:
         is_synthetic = read_label(path.parent) is not None
         for this in runs:
             for backend in this.system.backends:
-                row, roc = row_of(this, backend, name, trials, speaker)
+                if this.path not in args.runs and not this.scores(name, backend).exists():
+                    continue
+                scored = scored_trials(this, name, trials)
+                found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
+                row = row_of(this, backend, name, found, len(trials))
                 rows.append(dataclasses.replace(row, is_synthetic=is_synthetic))
                 seed = f" seed {this.seed}" if several_seeds else ""
                 curves[f"{this.name}{seed} / {backend}"] = roc
@@ -68,6 +79,7 @@ def main() -> None:
         *(f"**{note}**" for note in above),
         "\n".join(markdown_table(rows)),
         *notes(rows),
+        *made_by(),
         *(f"![DET curves]({image})" for image in images),
     ]
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
@@ -75,15 +87,15 @@ def main() -> None:
     say(args)
 
 
-def step_of(args: argparse.Namespace, runs: list[Run]) -> Step:
+def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step:
     """The step that makes this report."""
-    names = [path.name.removeprefix("trials_") for path in args.trials]
     tables = [path.parent / name for path in args.trials for name in ("utt2spk", "models", LABEL)]
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
+    trained = [this.training() for this in runs]
     dropped = [this.path / "scores" / f"{name}.dropped.txt" for this in runs for name in names]
     published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
     settings = {"title": args.title, "note": args.note, "published": published}
-    return Step("report", args.out, inputs=[*args.trials, *tables, *scores, *dropped], settings=settings)
+    return Step("report", args.out, inputs=[*args.trials, *tables, *scores, *dropped, *trained], settings=settings)
 
 
 def say(args: argparse.Namespace) -> None:
@@ -96,28 +108,56 @@ def say(args: argparse.Namespace) -> None:
         print(f"DET:   {args.out / f'det_{name}.png'}")
 
 
-def row_of(this: Run, backend: str, name: str, trials: Trials, speaker: dict[str, str]) -> tuple[Row, Roc]:
-    """A run's figures on a trial list, those left out for want of an embedding aside, and their ROC."""
-    scored = trials
-    if (dropped := this.path / "scores" / f"{name}.dropped.txt").exists():
-        gone = read_table(dropped).keys()
-        scored, _ = trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)
-    found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
+def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
+    """The other runs below a folder that have scores of one of the lists."""
+    known = {this.path.absolute() for this in runs}
+    found = [Run.open(path.parent) for path in sorted(exp.glob("*/seed*/config.yaml"))]
+    return [
+        this
+        for this in found
+        if this.path.absolute() not in known
+        and any(this.scores(name, backend).exists() for name in names for backend in this.system.backends)
+    ]
+
+
+def scored_trials(this: Run, name: str, trials: Trials) -> Trials:
+    """The trials of a list but for those left out for want of an embedding."""
+    if not (dropped := this.path / "scores" / f"{name}.dropped.txt").exists():
+        return trials
+    gone = read_table(dropped).keys()
+    return trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)[0]
+
+
+def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed: int) -> Row:
+    """A run's row: its figures on a trial list, and the paper's if they are of this system and list."""
     paper = this.system.published
     published = None
-    if paper and backend in paper.backends and paper.num_trials.get(name, len(trials)) == len(trials):
+    if paper and backend in paper.backends and paper.num_trials.get(name, num_listed) == num_listed:
         published = paper.eer.get(name)
-    row = Row(
+    counts = counts_of("train", this.path)
+    return Row(
         this.name,
         backend,
         name,
         this.seed,
         **found,
-        num_listed=len(trials),
+        num_listed=num_listed,
         published_eer=published,
         published_source=paper.source if published is not None else None,
+        trained=counts
+        and f"{counts['epochs']} epochs on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers",
     )
-    return row, roc
+
+
+def made_by() -> list[str]:
+    """The command and the state of the code, where they are known."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a clone
+        commit = ""
+    command = os.environ.get("SV_COMMAND")
+    return [f"Made by `{command}`" + (f" at commit {commit}." if commit else ".")] if command else []
 
 
 def speakers_of(data_dir: Path) -> dict[str, str]:

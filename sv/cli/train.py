@@ -56,7 +56,9 @@ def train_run(this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, wor
         return
     left = [this.path / "checkpoints" / name for name in ("last.pt", "best.pt")] + [this.path / "curves.tsv"]
     epochs = sorted((this.path / "checkpoints").glob("epoch-*.pt"))
-    step.done([*left, *epochs], epochs=this.system.training.epochs)
+    utt2spk = DataDir.read(folders[0]).utt2spk
+    counts = {"utterances": len(utt2spk), "speakers": len(set(utt2spk.values()))}
+    step.done([*left, *epochs], epochs=this.system.training.epochs, **counts)
 
 
 class StopSignal:

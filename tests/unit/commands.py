@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-import sv.arrays
 import sv.cli
 
 
@@ -19,7 +18,7 @@ def run_command(monkeypatch, capsys, name, *options):
                 monkeypatch.setattr(sys, "argv", [module_name, *arguments, "--nj", str(jobs), "--job", str(job)])
                 module.main()
 
-    monkeypatch.setattr(sv.arrays, "run_array", run_array)
+    monkeypatch.setattr("sv.launch.run_array", run_array)
     monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
     with pytest.raises(SystemExit) as ended:
         sv.cli.run(module.main, module.__file__)

@@ -11,7 +11,9 @@ from sv.data.datadir import DataDir
 from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.errors import DataError
-from sv.report.results import Row, figures, markdown_table, notes, table, text_table
+from sv.records import Step
+from sv.report.figures import figures
+from sv.report.tables import Row, markdown_table, notes, table, text_table
 from sv.run import Run
 from sv.scoring.trials import write_scores
 from sv.system import find_systems, load_system
@@ -202,6 +204,25 @@ def test_unchanged_report_has_the_same_bytes(scored, monkeypatch):
         command(monkeypatch, "--out", out, "--trials", "data/test/trials_vox1_o", scored[0][0].path)
     for path in Path("a").glob("[!.]*"):
         assert path.read_bytes() == (Path("b") / path.name).read_bytes()
+
+
+def test_other_runs_with_scores_are_shown_too(scored, monkeypatch, capsys):
+    """Those below the folder that is named, behind those asked for; one without scores is not missed."""
+    first, second = scored[0]
+    Run.create("exp", "third", 1, first.system)
+    command(monkeypatch, "--out", "report", "--others", "exp", "--trials", "data/test/trials_vox1_o", second.path)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:6]]
+    assert [(line[1], line[2]) for line in lines] == [(seed, b) for seed in "21" for b in ("cosine", "plda")]
+
+
+def test_what_trained_and_made_it_stands_below_the_table(scored, monkeypatch):
+    run = scored[0][0]
+    Step("train", run.path).done([], epochs=16, utterances=1800, speakers=200)
+    monkeypatch.setenv("SV_COMMAND", "./run.sh --seed 1")
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+    text = Path("report/results.md").read_text()
+    assert "published: 16 epochs on 1,800 utterances of 200 speakers." in text
+    assert "Made by `./run.sh --seed 1`" in text
 
 
 def test_finished_report_is_printed_again(scored, monkeypatch, capsys):

@@ -1,16 +1,9 @@
-"""The figures of a scored trial list: what a row of the results table holds."""
+"""The results table: what a row holds, its text for the terminal and as Markdown, what a reader must know."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-
-from sv.bootstrap import bootstrap_ci
-from sv.data.trials import Trials
-from sv.metrics import eer_nearest, eer_rocch, min_cllr, min_dcf
-from sv.roc import Roc
 
 EER_DEFINITION = (
     "EER on the convex hull of the ROC; beside it its 95 % interval over speakers (bias-corrected bootstrap, 1000"
@@ -44,33 +37,7 @@ class Row:
     published_eer: float | None
     published_source: str | None
     is_synthetic: bool = False  # the speech of the list
-
-
-def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) -> tuple[dict[str, object], Roc]:
-    """The figures of a row, and the ROC they come from.
-
-    Args:
-        trials: labelled trials.
-        scores_N: their scores, (N,).
-        speaker: of every model and test id; without all of them there is no interval.
-    """
-    roc = Roc.from_scores(scores_N, trials.is_target)
-    interval, num_speakers = None, 0
-    if all(i in speaker for ids in (trials.enrol, trials.test) for i in ids):
-        enrol, test = ([speaker[i] for i in ids] for ids in (trials.enrol, trials.test))
-        boot = bootstrap_ci(scores_N, trials.is_target, enrol, test, {"eer": eer_rocch})
-        interval, num_speakers = boot.intervals["eer"], boot.n_speakers
-    return {
-        "eer": eer_rocch(roc),
-        "eer_interval": interval,
-        "eer_nearest": eer_nearest(roc),
-        "min_dcf_05": min_dcf(roc, 0.05),
-        "min_dcf_01": min_dcf(roc, 0.01),
-        "min_cllr": min_cllr(roc),
-        "num_trials": len(trials),
-        "num_targets": trials.num_targets,
-        "num_speakers": num_speakers,
-    }, roc
+    trained: str | None = None  # how long and on what
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -143,5 +110,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
             else []
         ),
         *(f"The paper's EER, not ours: {source}." for source in sources),
+        *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}.",
     ]

@@ -1,0 +1,39 @@
+"""Every figure of one list's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sv.bootstrap import bootstrap_ci
+from sv.data.trials import Trials
+from sv.metrics import eer_nearest, eer_rocch, min_cllr, min_dcf
+from sv.roc import Roc
+
+
+def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) -> tuple[dict[str, object], Roc]:
+    """The figures of a row, and the ROC they come from.
+
+    Args:
+        trials: labelled trials.
+        scores_N: their scores, (N,).
+        speaker: of every model and test id; without all of them there is no interval.
+    """
+    roc = Roc.from_scores(scores_N, trials.is_target)
+    interval, num_speakers = None, 0
+    if all(i in speaker for ids in (trials.enrol, trials.test) for i in ids):
+        enrol, test = ([speaker[i] for i in ids] for ids in (trials.enrol, trials.test))
+        boot = bootstrap_ci(scores_N, trials.is_target, enrol, test, {"eer": eer_rocch})
+        interval, num_speakers = boot.intervals["eer"], boot.n_speakers
+    return {
+        "eer": eer_rocch(roc),
+        "eer_interval": interval,
+        "eer_nearest": eer_nearest(roc),
+        "min_dcf_05": min_dcf(roc, 0.05),
+        "min_dcf_01": min_dcf(roc, 0.01),
+        "min_cllr": min_cllr(roc),
+        "num_trials": len(trials),
+        "num_targets": trials.num_targets,
+        "num_speakers": num_speakers,
+    }, roc
