@@ -23,7 +23,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --set KEY=VALUE        change one setting of every system, as training.epochs=3; may be repeated
   --seed N               of the runs: weights and training batches (default: 1)
   --nj N                 jobs of stages 1 and 5 (default: the number of cores)
-  --ngpu N               0 trains on the CPU, 1 on a GPU (default: a GPU if there is one)
+  --ngpu N               0 trains on the CPU, N on as many GPUs (default: a GPU if there is one)
   --engine NAME          where the jobs of stages 1 and 5 run: conf/engines/NAME.yaml (default: local)
   --work DIR             where data/ and exp/ go (default: here)
   --force                run the stages asked for though nothing has changed

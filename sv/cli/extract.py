@@ -18,7 +18,7 @@ def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
     parser.add_array_options()
-    parser.add_argument("--ngpu", type=int, help="0 is the CPU, 1 a GPU (None: a GPU if there is one)")
+    parser.add_argument("--ngpu", type=int, help="0 is the CPU, N a job on each of N GPUs (None: a GPU if any)")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("data", type=Path, help="data directory; the embeddings' folder has its name")
     args = parser.parse_args()
@@ -44,7 +44,8 @@ def make_all(args: argparse.Namespace, this: Run, folder: Path, out: Path) -> No
     feats = DataDir.read(folder)
     from sv.models.device import pick_device  # torch, which takes a second: after all that is told at once
 
-    jobs = 1 if pick_device(args.ngpu).type == "cuda" else jobs_for(args, len(feats))  # jobs would share the GPU
+    on_gpus = pick_device(args.ngpu).type == "cuda"
+    jobs = min(args.ngpu or 1, len(feats)) if on_gpus else jobs_for(args, len(feats))  # a GPU for each job
     step.begin()
     (out / "xvector.scp").unlink(missing_ok=True)
     parts = out / "arks" / "xvector"
@@ -64,7 +65,7 @@ def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir,
     from sv.models.extraction import embeddings
     from sv.training.checkpoint import load_model
 
-    device = pick_device(args.ngpu)
+    device = pick_device(args.ngpu, args.job - 1)
     if args.nj > 1:
         torch.set_num_threads(1)  # the jobs are the parallelism
     reader = FeatureReader.of_system(folder, this.system)

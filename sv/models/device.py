@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from sv.errors import UserError
 
 
-def pick_device(ngpu: int | None) -> torch.device:
-    """The CPU for 0, the GPU for 1; for None a GPU if there is one. UserError for what is not there."""
+def pick_device(ngpu: int | None, index: int | None = None) -> torch.device:
+    """The CPU for 0, else a GPU; for None a GPU if there is one.
+
+    Of several processes each takes its own: the `index`-th modulo `ngpu`, by default the one that torchrun says.
+    Raises UserError for GPUs that are not there.
+    """
     if ngpu is None:
         ngpu = int(torch.cuda.is_available())
-    if ngpu not in (0, 1):
-        raise UserError(f"--ngpu is 0 or 1 (one process trains on one device), not {ngpu}")
-    if ngpu and not torch.cuda.is_available():
-        raise UserError("--ngpu 1, but torch sees no GPU here; use --ngpu 0, or check the driver with nvidia-smi")
+    if ngpu < 0:
+        raise UserError(f"--ngpu is a number of GPUs, 0 for the CPU, not {ngpu}")
+    if ngpu > torch.cuda.device_count():
+        raise UserError(
+            f"--ngpu {ngpu}, but torch sees {torch.cuda.device_count()} GPUs here; use --ngpu 0, or check the driver"
+            " with nvidia-smi"
+        )
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions as in products of matrices
-    return torch.device("cuda" if ngpu else "cpu")
+    if index is None:
+        index = int(os.environ.get("LOCAL_RANK", 0))
+    return torch.device("cuda", index % ngpu) if ngpu else torch.device("cpu")

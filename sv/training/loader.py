@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from sv.errors import UserError
 from sv.features.files import FeatureReader
-from sv.training.sampler import BalancedChunks, Batch
+from sv.training.sampler import Batch
+
+
+class Sampler(Protocol):
+    """Batches by epoch and index: `BalancedChunks`, or one process's part of them."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch `index` of an epoch."""
+        ...
 
 
 class ChunkLoader(torch.utils.data.Dataset):
     """Batch (epoch, index) of a sampler as tensors: features (B, T, F), speakers (B,)."""
 
-    def __init__(self, sampler: BalancedChunks, reader: FeatureReader) -> None:
+    def __init__(self, sampler: Sampler, reader: FeatureReader) -> None:
         self.sampler, self.reader = sampler, reader
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | UserError:
@@ -32,7 +45,7 @@ def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch
 
 
 def batches(
-    sampler: BalancedChunks,
+    sampler: Sampler,
     reader: FeatureReader,
     first_epoch: int,
     epochs: int,

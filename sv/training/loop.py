@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ from time import monotonic as seconds
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
-from sv.data.tables import first_few, write_lines
+from sv.data.tables import first_few
 from sv.errors import UserError
 from sv.features.files import FeatureReader
 from sv.metrics import eer_rocch
@@ -23,10 +21,10 @@ from sv.roc import Roc
 from sv.system import Training
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.loader import batches, load_batch
+from sv.training.notes import HeldOut, NoNotes, Notes
 from sv.training.progress import Progress, Sums
-from sv.training.sampler import BalancedChunks, Batch
-
-log = logging.getLogger("train")
+from sv.training.ranks import ALONE, Ranks, Shard
+from sv.training.sampler import Batch
 
 
 @dataclass
@@ -55,7 +53,7 @@ class Precision:
 def train(
     state: TrainingState,
     settings: Training,
-    sampler: BalancedChunks,
+    sampler: Shard,
     reader: FeatureReader,
     held_out: list[Batch],
     held_out_reader: FeatureReader,
@@ -64,6 +62,7 @@ def train(
     workers: int,
     name: str,
     stop: Callable[[], bool] = lambda: False,
+    ranks: Ranks = ALONE,
 ) -> bool:
     """Train from where `state` is to `settings.epochs`; whether it came to the end.
 
@@ -71,19 +70,17 @@ def train(
     says so, which ends the training after the step; tensorboard/, and curves.tsv. Raises UserError if the loss stops
     being a number, naming the step, the batch's utterances and the last good checkpoint.
     """
-    model, head, device = state.model, state.head, precision.device
-    parameters = [*model.parameters(), *head.parameters()]
+    device = precision.device
+    network = ranks.together(_Network(state.model, state.head))
     checkpoints = Checkpoints(run / "checkpoints", settings.keep_last)
     steps = settings.epochs * len(sampler)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step)
-    curves = _read_curves(run / "curves.tsv", state.epoch)
-    board = SummaryWriter(str(run / "tensorboard"), purge_step=state.epoch * len(sampler) + state.step)
+    notes = Notes(run, name, state.epoch, state.epoch * len(sampler) + state.step) if ranks.leads else NoNotes()
     saved = seconds()
 
     for epoch in range(state.epoch, settings.epochs):
-        model.train()
-        head.train()
-        progress = Progress(name, epoch, settings.epochs, len(sampler), state.step, state.sums)
+        network.train()
+        progress = Progress(name, epoch, settings.epochs, len(sampler), state.step, state.sums, ranks.count)
         for index, (x_BTF, speaker_B) in zip(range(state.step, len(sampler)), stream, strict=False):
             step = epoch * len(sampler) + index
             lr = settings.optimiser.lr * settings.final_lr_ratio ** (step / steps)
@@ -93,87 +90,70 @@ def train(
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
 
             with precision.autocast():
-                loss, logits_BS = head(model(x_BTF), speaker_B)
+                loss, correct = network(x_BTF, speaker_B)
             state.optimiser.zero_grad(set_to_none=True)
-            state.scaler.scale(loss).backward()
+            state.scaler.scale(loss * sampler.share(index)).backward()
             if settings.clip_norm:
                 state.scaler.unscale_(state.optimiser)
-                torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
             state.scaler.step(state.optimiser)
             state.scaler.update()
 
             state.step = index + 1
-            progress.add(loss.detach(), (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
-            stopping = stop()
-            saving = stopping or seconds() - saved > SAVE_EVERY_S
-            if progress.due() or saving:
+            progress.add(loss.detach(), correct, len(speaker_B))
+            stopping, saving = ranks.agree(state.step, stop(), ranks.leads and seconds() - saved > SAVE_EVERY_S)
+            if progress.due() or stopping or saving:
                 if (bad := progress.first_not_finite()) is not None:
                     raise UserError(_not_finite(sampler.batch(epoch, bad), epoch, bad, run))
-                window = progress.show()
-                board.add_scalar("train/loss", window.loss, step)
-                board.add_scalar("train/top1", window.top1, step)
-                board.add_scalar("train/lr", lr, step)
-            if saving and state.step < len(sampler):  # the epoch's end has its own
-                checkpoints.save(state)
+                notes.window(step, progress.show(), lr)
+            if (stopping or saving) and state.step < len(sampler):  # the epoch's end has its own
+                ranks.collect(state.sums)
+                if ranks.leads:
+                    checkpoints.save(state)
                 saved = seconds()
                 if stopping:
-                    log.info(f"train {name}  stopped after epoch {epoch + 1}, step {state.step}; it will resume there")
-                    board.close()
+                    notes.stopped(epoch, state.step)
                     return False
 
+        ranks.collect(state.sums)
         trained = progress.close()
-        held = evaluate(model, head, held_out, held_out_reader, precision)
-        if not math.isfinite(held.loss):  # the epoch's last step spoilt the weights: keep the checkpoint before it
-            raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
-        board.add_scalar("held_out/loss", held.loss, (epoch + 1) * len(sampler))
-        board.add_scalar("held_out/top1", held.top1, (epoch + 1) * len(sampler))
-        if held.eer is not None:
-            board.add_scalar("held_out/eer", held.eer, (epoch + 1) * len(sampler))
-        log.info(
-            f"train {name}  epoch {epoch + 1}/{settings.epochs}"
-            f"  loss {trained.loss:.3f}  top-1 {100 * trained.top1:.1f} %"
-            f"  held-out loss {held.loss:.3f}  top-1 {100 * held.top1:.1f} %"
-            + (f"  EER {100 * held.eer:.2f} %" if held.eer is not None else "")
-            + f"  {trained.rate:.0f} chunks/s"
-        )
-        eer = "" if held.eer is None else f"{held.eer:.6f}"
-        figures = (trained.loss, trained.top1, held.loss, held.top1)
-        curves.append("\t".join([str(epoch + 1), *(f"{figure:.6f}" for figure in figures), eer, f"{lr:.6g}"]))
-        write_lines(run / "curves.tsv", [CURVES_HEADER, *curves])
         state.epoch, state.step, state.sums = epoch + 1, 0, Sums()
-        if held.error < state.best[0]:
-            state.best = (held.error, state.epoch)
-        checkpoints.save(state)
+        if ranks.leads:
+            held = evaluate(state.model, state.head, held_out, held_out_reader, precision)
+            if not math.isfinite(held.loss):  # the epoch's last step spoilt the weights: keep the checkpoint before it
+                raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
+            notes.epoch(state.epoch, settings.epochs, len(sampler), trained, held, lr)
+            if held.error < state.best[0]:
+                state.best = (held.error, state.epoch)
+            checkpoints.save(state)
+        ranks.wait()
         saved = seconds()
-        if stop() and state.epoch < settings.epochs:
-            log.info(f"train {name}  stopped after epoch {state.epoch}; it will resume there")
-            board.close()
+        if ranks.agree(0, stop())[0] and state.epoch < settings.epochs:
+            notes.stopped(epoch, 0)
             return False
-    board.close()
+    notes.close()
     return True
 
 
+class _Network(torch.nn.Module):
+    """Model and head as one, whose gradients are exchanged together."""
+
+    def __init__(self, model: torch.nn.Module, head: torch.nn.Module) -> None:
+        super().__init__()
+        self.model, self.head = model, head
+
+    def forward(self, x_BTF: torch.Tensor, speaker_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean loss, and how many chunks were classified right."""
+        loss, logits_BS = self.head(self.model(x_BTF), speaker_B)
+        return loss, (logits_BS.argmax(1) == speaker_B).sum()
+
+
 SAVE_EVERY_S = 600.0
-CURVES_HEADER = "epoch\ttrain_loss\ttrain_top1\theld_out_loss\theld_out_top1\theld_out_eer\tlr"
 
 
 def address(seed: int, epoch: int, index: int) -> int:
     """A seed of a step's own, for what is random in a network (as dropout): the same after a resume."""
     return int(np.random.SeedSequence([seed, 2, epoch, index]).generate_state(1, np.uint64)[0] >> 1)
-
-
-@dataclass
-class HeldOut:
-    """Of the held-out chunks: mean loss, accuracy, and the EER of all pairs of them (None without a target pair)."""
-
-    loss: float
-    top1: float
-    eer: float | None
-
-    @property
-    def error(self) -> float:
-        """What the best epoch has least of: the EER or, where there is none, the part misclassified."""
-        return 1 - self.top1 if self.eer is None else self.eer
 
 
 MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million trials, half a second
@@ -228,8 +208,3 @@ def _what_to_do(run: Path) -> str:
     last = run / "checkpoints" / "last.pt"
     keep = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
     return f"{keep}; lower the learning rate or set clip_norm"
-
-
-def _read_curves(path: Path, epochs: int) -> list[str]:
-    """The lines of epochs that are done; a resumed training goes on below them."""
-    return path.read_text().splitlines()[1 : epochs + 1] if epochs and path.exists() else []

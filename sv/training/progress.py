@@ -18,16 +18,21 @@ log = logging.getLogger("train")
 LOG_EVERY_S = 10.0
 
 
-def log_to(path: Path) -> None:
-    """Let the training's lines go to a file, appended, and to the terminal, above the bar."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(path)
-    file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+def log_to(path: Path | None) -> None:
+    """Let the training's lines go to a file, appended, and to the terminal, above the bar.
+
+    Without a file only warnings are told: another process speaks for this one.
+    """
     for handler in log.handlers:
         handler.close()
-    log.handlers = [file, _AboveBar()]
-    log.setLevel(logging.INFO)
+    log.handlers = [_AboveBar()]
+    log.setLevel(logging.WARNING if path is None else logging.INFO)
     log.propagate = False
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path)
+        file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.handlers.insert(0, file)
 
 
 class _AboveBar(logging.Handler):
@@ -60,8 +65,12 @@ class Sums:
 
     def means(self, seconds: float = 0.0) -> Means:
         """Means, and the rate if they took `seconds`."""
-        rate = self.count / seconds if seconds else 0.0
-        return Means(float(self.loss) / self.count, float(self.correct) / self.count, rate)
+        count = max(self.count, 1)  # none where another process has collected them
+        return Means(float(self.loss) / count, float(self.correct) / count, self.count / seconds if seconds else 0.0)
+
+    def become(self, other: Sums) -> None:
+        """Take over other sums, in place."""
+        self.loss, self.correct, self.count = other.loss, other.correct, other.count
 
     def state(self) -> list[float]:
         """As a checkpoint holds them."""
@@ -74,16 +83,18 @@ class Sums:
 
 
 class Progress:
-    """One epoch's progress, from step `first` on, with the sums of the steps before.
+    """One epoch's progress, from step `first` on, with the sums of the steps before, in one of `processes`.
 
     A log line reads: train Q4  epoch 3/30  step 120/500  loss 4.71  top-1 31 %  352 chunks/s  eta 0:41:10
     """
 
-    def __init__(self, name: str, epoch: int, epochs: int, steps: int, first: int, sums: Sums) -> None:
+    def __init__(
+        self, name: str, epoch: int, epochs: int, steps: int, first: int, sums: Sums, processes: int = 1
+    ) -> None:
         self._name, self._epoch, self._epochs, self._steps = name, epoch, epochs, steps
         self._step = self._first = first
         self._whole, self._window = sums, Sums()
-        self._before = sums.count
+        self._before, self._processes = sums.count, processes
         self._losses: list[torch.Tensor] = []  # of the window
         self._started = self._shown = time.monotonic()
         self._bar = tqdm(
@@ -115,7 +126,7 @@ class Progress:
     def show(self) -> Means:
         """Log a line (not at the last step, when the epoch's own line follows); the means since the last one."""
         now = time.monotonic()
-        window, self._window = self._window.means(now - self._shown), Sums()
+        window, self._window = self._window.means((now - self._shown) / self._processes), Sums()
         self._shown = now
         self._losses.clear()
         per_step = (now - self._started) / (self._step - self._first)

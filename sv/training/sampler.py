@@ -83,6 +83,11 @@ class BalancedChunks:
         """Batches of an epoch."""
         return -(-len(self.speakers) * self.chunks_per_speaker // self.batch_size)
 
+    def size(self, index: int) -> int:
+        """Chunks in batch `index` of any epoch."""
+        chunks = len(self.speakers) * self.chunks_per_speaker
+        return chunks * (index + 1) // len(self) - chunks * index // len(self)
+
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch `index` of an epoch."""
         order = self._epoch_order(epoch)

@@ -153,7 +153,7 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
         (["--data-root", "mini"], "--data-root takes NAME=DIR"),
         (["--nj", "0"], "--nj takes a number from 1"),
         (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),
-        (["--ngpu", "2"], "--ngpu is 0 or 1"),
+        (["--ngpu", "2"], "--ngpu 2, but torch sees 0 GPUs here"),
     ],
 )
 def test_a_mistake_in_the_request_is_one_line_and_nothing_is_done(run_sh, tmp_path, arguments, says):

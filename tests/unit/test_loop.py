@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainings import small_run, write_sets
 
 import sv.training.loop
+import sv.training.task
 from sv.cli.train import train_run
 from sv.errors import ConfigError, DataError, UserError
 from sv.features.files import FeatureReader
@@ -15,7 +16,8 @@ from sv.losses.softmax import SoftmaxHead
 from sv.models.build import build_head, build_model
 from sv.training.checkpoint import read_checkpoint
 from sv.training.loader import load_batch
-from sv.training.loop import CURVES_HEADER, Precision, evaluate
+from sv.training.loop import Precision, evaluate
+from sv.training.notes import CURVES_HEADER
 from sv.training.sampler import held_out_batches
 
 
@@ -190,9 +192,9 @@ def test_loss_that_is_no_number_stops_with_its_step_utterances_and_last_good_che
 
     sampled = []
     monkeypatch.setattr(SoftmaxHead, "forward", forward)
-    batch = sv.training.loop.BalancedChunks.batch
+    batch = sv.training.task.BalancedChunks.batch
     monkeypatch.setattr(
-        sv.training.loop.BalancedChunks,
+        sv.training.task.BalancedChunks,
         "batch",
         lambda self, epoch, index: sampled.append((epoch, index)) or batch(self, epoch, index),
     )

@@ -142,7 +142,7 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
         (["--set", "features=mfcc13_16k", "small"], "vad energy decides on the log-energy, which mfcc13_16k does not"),
         (["--set", "trainig.epochs=3", "small"], "unknown key trainig; did you mean training?"),
         (["--set", "backends.plda.lda_dim=9", "small"], "9 dimensions cannot be taken from embeddings of 8"),
-        (["--ngpu", "2", "small"], "--ngpu is 0 or 1"),
+        (["--ngpu", "2", "small"], "--ngpu 2, but torch sees 0 GPUs here"),
     ],
 )
 def test_configure_refuses_before_it_makes_anything(tmp_path, monkeypatch, arguments, problem):

@@ -138,7 +138,7 @@ def test_extraction_by_a_damaged_checkpoint_is_refused(sets, trained, tmp_path, 
     ("arguments", "problem"),
     [
         (["--train", "no-such", "--valid", "no-such", "RUN"], "train: no-such/feats/mfcc23_8k: no features here"),
-        (["--train", "x", "--valid", "x", "--ngpu", "2", "RUN"], "train: --ngpu is 0 or 1"),
+        (["--train", "x", "--valid", "x", "--ngpu", "2", "RUN"], "train: --ngpu 2, but torch sees 0 GPUs here"),
         (["--train", "x", "--valid", "x", "no-such"], "train: no-such: not a run"),
         (["--train", "x", "RUN"], "train: the following arguments are required: --valid; see --help"),
     ],

@@ -1,0 +1,78 @@
+"""What a training leaves to read beside its checkpoints: curves.tsv, TensorBoard's events, a line an epoch."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from sv.data.tables import write_lines
+from sv.training.progress import Means
+
+log = logging.getLogger("train")
+
+CURVES_HEADER = "epoch\ttrain_loss\ttrain_top1\theld_out_loss\theld_out_top1\theld_out_eer\tlr"
+
+
+@dataclass
+class HeldOut:
+    """Of the held-out chunks: mean loss, accuracy, and the EER of all pairs of them (None without a target pair)."""
+
+    loss: float
+    top1: float
+    eer: float | None
+
+    @property
+    def error(self) -> float:
+        """What the best epoch has least of: the EER or, where there is none, the part misclassified."""
+        return 1 - self.top1 if self.eer is None else self.eer
+
+
+class Notes:
+    """The notes of a training in RUN, taken up after `epochs` finished epochs, at step `step` of all."""
+
+    def __init__(self, run: Path, name: str, epochs: int, step: int) -> None:
+        self._name, self._path = name, run / "curves.tsv"
+        self._curves = self._path.read_text().splitlines()[1 : epochs + 1] if epochs and self._path.exists() else []
+        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step)
+
+    def window(self, step: int, window: Means, lr: float) -> None:
+        """The means of the last steps."""
+        for what, figure in (("loss", window.loss), ("top1", window.top1), ("lr", lr)):
+            self._board.add_scalar(f"train/{what}", figure, step)
+
+    def epoch(self, epoch: int, epochs: int, steps: int, trained: Means, held: HeldOut, lr: float) -> None:
+        """The means of epoch `epoch`, of `steps` steps, and what the held-out chunks say."""
+        for what, figure in (("loss", held.loss), ("top1", held.top1), ("eer", held.eer)):
+            if figure is not None:
+                self._board.add_scalar(f"held_out/{what}", figure, epoch * steps)
+        log.info(
+            f"train {self._name}  epoch {epoch}/{epochs}"
+            f"  loss {trained.loss:.3f}  top-1 {100 * trained.top1:.1f} %"
+            f"  held-out loss {held.loss:.3f}  top-1 {100 * held.top1:.1f} %"
+            + (f"  EER {100 * held.eer:.2f} %" if held.eer is not None else "")
+            + f"  {trained.rate:.0f} chunks/s"
+        )
+        figures = [f"{figure:.6f}" for figure in (trained.loss, trained.top1, held.loss, held.top1)]
+        eer = "" if held.eer is None else f"{held.eer:.6f}"
+        self._curves.append("\t".join([str(epoch), *figures, eer, f"{lr:.6g}"]))
+        write_lines(self._path, [CURVES_HEADER, *self._curves])
+
+    def stopped(self, epoch: int, step: int) -> None:
+        """The training was ended by a signal after some steps of an epoch, from 0."""
+        where = f"step {step} of epoch {epoch + 1}" if step else f"epoch {epoch + 1}"
+        log.info(f"train {self._name}  stopped after {where}; it will resume there")
+        self.close()
+
+    def close(self) -> None:
+        """All is noted."""
+        self._board.close()
+
+
+class NoNotes:
+    """In place of `Notes` in a process that another one speaks for."""
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: None

@@ -1,0 +1,113 @@
+"""The processes that train one network together: what one sees of the others. One process alone is the usual case."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from sv.errors import ConfigError
+from sv.training.progress import Sums
+from sv.training.sampler import BalancedChunks, Batch
+from sv.training.sync_batch_norm import synchronised
+
+AGREE_EVERY = 10  # steps; a question to all processes holds them up
+PATIENCE = datetime.timedelta(hours=2)  # with a process that reads, evaluates or writes while the others wait
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place, `index`, among `count`; they share every batch and compute the gradient of the whole.
+
+    >>> ranks = Ranks.join(torch.device("cpu"))      # alone, unless torchrun started it
+    >>> network = ranks.together(network)            # gradients and batch statistics are those of all processes
+
+    Batches are the same whatever the number of processes, so the curves are those of one process but for rounding.
+    """
+
+    index: int = 0
+    count: int = 1
+    talk: dist.ProcessGroup | None = None  # for words between the processes, by the CPU: it does not hold up a GPU
+
+    @classmethod
+    def join(cls, device: torch.device) -> Ranks:
+        """The place that torchrun's environment variables say; waits until all processes are there."""
+        if "RANK" not in os.environ:
+            return cls()
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        return cls(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=PATIENCE))
+
+    def leave(self) -> None:
+        """Part from the others in order."""
+        if self.count > 1:
+            dist.destroy_process_group()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.index == 0
+
+    def together(self, network: torch.nn.Module) -> torch.nn.Module:
+        """The network whose backward pass leaves the mean gradient of all processes."""
+        if self.count == 1:
+            return network
+        return torch.nn.parallel.DistributedDataParallel(synchronised(network), broadcast_buffers=False)
+
+    def collect(self, sums: Sums) -> None:
+        """Put the sums of all processes into the leader's, and none into the others'."""
+        if self.count > 1:
+            total = torch.tensor(sums.state(), dtype=torch.float64)
+            dist.all_reduce(total, group=self.talk)
+            sums.become(Sums.of_state(total.tolist() if self.leads else [0.0, 0, 0]))
+
+    def agree(self, step: int, *questions: bool) -> list[bool]:
+        """Of each question whether any process says yes; asked every ten steps, and "no" in between."""
+        if self.count == 1:
+            return list(questions)
+        if step % AGREE_EVERY:
+            return [False] * len(questions)
+        answers = torch.tensor([float(question) for question in questions])
+        dist.all_reduce(answers, dist.ReduceOp.MAX, group=self.talk)
+        return [bool(answer) for answer in answers.tolist()]
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.count > 1:
+            dist.barrier(group=self.talk)
+
+
+ALONE = Ranks()
+
+
+class Shard:
+    """The part of every batch that one of several processes takes: each chunk is in one part, and all are in one.
+
+    `share(index)` is by how much the mean loss of its chunks counts, so that the mean over processes is that of the
+    batch, however unequal the parts. Raises ConfigError if a batch has fewer chunks than there are processes.
+    """
+
+    def __init__(self, sampler: BalancedChunks, ranks: Ranks) -> None:
+        self._sampler, self._ranks = sampler, ranks
+        self.seed = sampler.seed
+        smallest = min(sampler.size(index) for index in range(len(sampler)))
+        if smallest < ranks.count:
+            raise ConfigError(
+                f"training.batch_size: a batch of {smallest} chunks cannot be shared by {ranks.count} processes"
+            )
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self._sampler)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """This process's part of batch `index` of an epoch."""
+        whole = self._sampler.batch(epoch, index)
+        return Batch(whole.length, whole.chunks[self._ranks.index :: self._ranks.count])
+
+    def share(self, index: int) -> float:
+        """The chunks of the part times the number of processes, over the chunks of the batch."""
+        size, ranks = self._sampler.size(index), self._ranks
+        return len(range(ranks.index, size, ranks.count)) * ranks.count / size

@@ -1,0 +1,103 @@
+"""A run's training, put together: data, network, optimiser, state; then the loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sv.data.datadir import DataDir, write_dropped
+from sv.data.tables import first_few
+from sv.errors import ConfigError, DataError
+from sv.features.files import FeatureReader
+from sv.models.build import build_head, build_model
+from sv.models.device import pick_device
+from sv.records import forced
+from sv.run import Run
+from sv.training.checkpoint import Checkpoints, TrainingState
+from sv.training.loop import Precision, train
+from sv.training.optimiser import build_optimiser
+from sv.training.progress import Sums, log_to
+from sv.training.ranks import Ranks, Shard
+from sv.training.sampler import BalancedChunks, held_out_batches
+
+
+def train_network(
+    this: Run,
+    key: str,
+    train_feats: Path,
+    valid_feats: Path,
+    ngpu: int | None,
+    workers: int | None,
+    stopped: Callable[[], bool],
+) -> bool:
+    """Train a run's network, from its last checkpoint if there is one of the same `key`; whether it came to the end.
+
+    One of several processes if torchrun started this one.
+
+    Args:
+        train_feats, valid_feats: feature folders; the speakers of the second are among those of the first.
+        ngpu: 0 is the CPU, more a GPU for each process; None takes a GPU if there is one.
+        workers: processes that read ahead; None chooses.
+        stopped: whether to save and end after the step.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same bytes each time
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+    settings = this.system.training
+    device = pick_device(ngpu)
+    ranks = Ranks.join(device)
+    log_to(this.path / "log" / "train.log" if ranks.leads else None)
+
+    reader, valid_reader = (FeatureReader.of_system(folder, this.system) for folder in (train_feats, valid_feats))
+    train_utt2spk, valid_utt2spk = (DataDir.read(folder).utt2spk for folder in (train_feats, valid_feats))
+    if strangers := set(valid_utt2spk.values()) - set(train_utt2spk.values()):
+        raise DataError(f"{valid_feats}: {len(strangers)} speakers are not in {train_feats}: {first_few(strangers)}")
+
+    shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
+    batches = (settings.batch_size, settings.chunks_per_speaker, this.seed)
+    sampler = BalancedChunks(reader.num_frames, train_utt2spk, (shortest, longest), *batches)
+    reasons = {utt: f"{n} voiced frames, the shortest chunk has {shortest}" for utt, n in sampler.too_short.items()}
+    if ranks.leads:
+        write_dropped(this.path / "dropped.txt", reasons)
+    held_out = held_out_batches(valid_reader.num_frames, valid_utt2spk, sampler.speakers, shortest, settings.batch_size)
+    num_held_out = sum(len(batch.chunks) for batch in held_out)
+
+    torch.manual_seed(this.seed)
+    model = build_model(this.system, reader.dim).to(device)
+    head = build_head(this.system, model.output_dim, len(sampler.speakers)).to(device)
+    if shortest < model.min_frames:
+        raise ConfigError(
+            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {shortest} frames, the network needs"
+            f" {model.min_frames}"
+        )
+    precision = Precision.of(settings.precision, device)
+    optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
+    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
+    checkpoints = Checkpoints(this.path / "checkpoints", settings.keep_last)
+    if ranks.leads:  # it may move what is there
+        checkpoints.restore(state, anew=forced())
+    ranks.wait()
+    if not ranks.leads:
+        checkpoints.restore(state)
+        state.sums.become(Sums())  # the leader has those of all
+    logging.getLogger("train").info(
+        f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
+        + (f" ({len(reasons)} too short, {len(sampler.left_out)} speakers with them: dropped.txt)" if reasons else "")
+        + f", {num_held_out} held out"
+        + (f" (of {len(valid_utt2spk)}, the rest too short)" if num_held_out < len(valid_utt2spk) else "")
+        + f", {len(sampler)} steps an epoch,"
+        f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
+        + (f", {ranks.count} processes" if ranks.count > 1 else "")
+        + (f", resumed after epoch {state.epoch}, step {state.step}" if state.epoch or state.step else "")
+    )
+    if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
+        workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
+    shard, held = Shard(sampler, ranks), (held_out, valid_reader)
+    try:
+        return train(state, settings, shard, reader, *held, this.path, precision, workers, this.name, stopped, ranks)
+    finally:
+        ranks.leave()
