@@ -46,7 +46,8 @@ SV_PYTHON=/path/python uses your own environment instead of .venv, which is othe
 HELP
 }
 
-SV_COMMAND="./run.sh$( (($#)) && printf ' %q' "$@")"
+SV_COMMAND=./run.sh
+(($# == 0)) || SV_COMMAND+=$(printf ' %q' "$@")
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from sv.backends.backend import train_backend
 from sv.cli import Parser, run
-from sv.data.tables import read_table
+from sv.data.tables import first_few, read_table
 from sv.data.vectors import Vectors
 from sv.errors import DataError
 from sv.records import Step, record_of
@@ -35,6 +35,8 @@ def main() -> None:
         return
     vectors = Vectors.read(folder / "xvector.scp")
     utt2spk = read_table(folder / "utt2spk")
+    if unknown := set(vectors.keys) - utt2spk.keys():
+        raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} embeddings: {first_few(unknown)}")
     speakers, speaker_N = np.unique([utt2spk[key] for key in vectors.keys], return_inverse=True)
     single = int((np.bincount(speaker_N) == 1).sum())
     for name, step in waiting.items():

@@ -78,6 +78,8 @@ class FeatureReader:
         if not (folder / "feats.scp").exists():
             raise DataError(f"{folder}: no features here (feats.scp is missing); run stage 1")
         self._feats = read_table(folder / "feats.scp")
+        if not self._feats:
+            raise DataError(f"{folder}: feats.scp is empty; run stage 1")
         self._vad = read_table(folder / vad_file(vad)) if vad else None
         counts = read_table(folder / (num_voiced_file(vad) if vad else "utt2num_frames"))
         for table in (counts, self._vad or counts):

@@ -21,11 +21,11 @@ def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) ->
         speaker: of every model and test id; without all of them there is no interval.
     """
     roc = Roc.from_scores(scores_N, trials.is_target)
-    interval, num_speakers = None, 0
+    interval, num_speakers, num_skipped = None, 0, 0
     if all(i in speaker for ids in (trials.enrol, trials.test) for i in ids):
         enrol, test = ([speaker[i] for i in ids] for ids in (trials.enrol, trials.test))
         boot = bootstrap_ci(scores_N, trials.is_target, enrol, test, {"eer": eer_rocch})
-        interval, num_speakers = boot.intervals["eer"], boot.n_speakers
+        interval, num_speakers, num_skipped = boot.intervals["eer"], boot.n_speakers, boot.n_skipped
     return {
         "eer": eer_rocch(roc),
         "eer_interval": interval,
@@ -36,4 +36,5 @@ def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) ->
         "num_trials": len(trials),
         "num_targets": trials.num_targets,
         "num_speakers": num_speakers,
+        "num_skipped": num_skipped,
     }, roc

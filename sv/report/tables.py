@@ -36,6 +36,7 @@ class Row:
     num_speakers: int
     published_eer: float | None
     published_source: str | None
+    num_skipped: int = 0  # bootstrap replicates without a target or without a non-target trial
     is_synthetic: bool = False  # the speech of the list
     trained: str | None = None  # how long and on what
 
@@ -108,6 +109,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
             ["– in place of an interval: the list's speakers are not known."]
             if any(not row.eer_interval for row in rows)
             else []
+        ),
+        *(
+            f"{row.trials}: {row.num_skipped} of the interval's replicates had no trial of one kind and are left out."
+            for row in {row.trials: row for row in rows if row.num_skipped}.values()
         ),
         *(f"The paper's EER, not ours: {source}." for source in sources),
         *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),

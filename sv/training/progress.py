@@ -28,6 +28,7 @@ def log_to(path: Path | None) -> None:
     log.handlers = [_AboveBar()]
     log.setLevel(logging.WARNING if path is None else logging.INFO)
     log.propagate = False
+    logging.raiseExceptions = False  # a log on a full disk: what fails for it next says so in a line
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(path)

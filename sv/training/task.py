@@ -54,6 +54,12 @@ def train_network(
 
     reader, valid_reader = (FeatureReader.of_system(folder, this.system) for folder in (train_feats, valid_feats))
     train_utt2spk, valid_utt2spk = (DataDir.read(folder).utt2spk for folder in (train_feats, valid_feats))
+    for folder, frames, known in (
+        (train_feats, reader.num_frames, train_utt2spk),
+        (valid_feats, valid_reader.num_frames, valid_utt2spk),
+    ):
+        if unknown := frames.keys() - known.keys():
+            raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
     if strangers := set(valid_utt2spk.values()) - set(train_utt2spk.values()):
         raise DataError(f"{valid_feats}: {len(strangers)} speakers are not in {train_feats}: {first_few(strangers)}")
 
@@ -84,9 +90,10 @@ def train_network(
     if not ranks.leads:
         checkpoints.restore(state)
         state.sums.become(Sums())  # the leader has those of all
+    left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
-        + (f" ({len(reasons)} too short, {len(sampler.left_out)} speakers with them: dropped.txt)" if reasons else "")
+        + (f" ({len(reasons)} too short{left_out}: dropped.txt)" if reasons else "")
         + f", {num_held_out} held out"
         + (f" (of {len(valid_utt2spk)}, the rest too short)" if num_held_out < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch,"

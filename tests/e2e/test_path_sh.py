@@ -208,3 +208,10 @@ def test_the_tests_take_a_python_by_its_bare_name(clone):
     result = clone.run("tests/run.sh", "-k", "nothing", SV_PYTHON="mypython")
     assert result.returncode == 0, result.stderr
     assert clone.calls[-2:] == ["shellcheck -x -P SCRIPTDIR", "mypython -m pytest -m"]
+
+
+def test_run_sh_without_options_begins_with_the_environment(clone):
+    """It ended without a word, for want of options to remember."""
+    result = clone.run("./run.sh", SV_PYTHON="/bin/true")
+    assert result.returncode == 1
+    assert "SV_PYTHON=/bin/true does not run Python" in result.stderr
