@@ -182,9 +182,9 @@ stage() { # stage N "what": whether stage N is to run; says so
   printf '\n== stage %s: %s\n' "$1" "$2"
   status "stage $1 ($2)"
 }
-status() { # status "what": where this run is, for whoever looks into exp/RECIPE/status
-  $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' \
-    "$recipe" $$ "$(hostname)" "$started" "$1" "$(date '+%F %T')" 2>/dev/null >"$exp/status" || true   # a full disk is told by what fails for it
+status() { # status "what": where this run is, for whoever looks into exp/RECIPE/status; a full disk is told by others
+  $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' "$recipe" $$ "$(hostname)" "$started" \
+    "$1" "$(date '+%F %T')" 2>/dev/null >"$exp/status" || true
 }
 ended() { # says how to go on when a stage did not end well
   local code=$?

@@ -52,11 +52,15 @@ def train_run(
         return
     if step.skip():
         return
-    step.begin()
-    if (processes or ngpu or 1) > 1:
+    first_node = os.environ.get("SLURM_NODEID", "0") == "0"
+    if first_node:
+        step.begin()
+    if (processes or ngpu or 1) > 1 or num_nodes() > 1:
         from sv.training.processes import run_processes
 
-        ended = run_processes(this, processes or ngpu or 1, ngpu)
+        ended = run_processes(this, processes or ngpu or 1, ngpu, num_nodes())
+        if not first_node:
+            return
     else:
         ended = _train(this, step.key, folders, ngpu, workers)
     if not ended:
@@ -74,6 +78,11 @@ def _train(this: Run, key: str, folders: list[Path], ngpu: int | None, workers: 
     from sv.training.task import train_network  # torch, which takes seconds
 
     return train_network(this, key, *folders, ngpu, workers, StopSignal())
+
+
+def num_nodes() -> int:
+    """On how many nodes of a Slurm job this command runs (`srun steps/train.sh …`, one task a node)."""
+    return int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
 
 
 class StopSignal:

@@ -24,16 +24,16 @@ from sv.training.checkpoint import read_checkpoint
 RDZV_PORT = 29400  # torchrun's
 
 
-def run_processes(this: Run, count: int, ngpu: int | None) -> bool:
+def run_processes(this: Run, count: int, ngpu: int | None, nodes: int = 1) -> bool:
     """Run this very command in `count` processes on this machine; whether the training came to its end.
 
-    Within a Slurm job of several nodes (one task a node) every node runs as many, and they train together. If a
-    process dies, the others are ended within half a minute. Raises UserError that names the process that was the
-    first to fail, its last words and its log.
+    On each of several `nodes` of a Slurm job this function starts as many, and all train together. If a process dies,
+    the others are ended within half a minute. Raises UserError that names the process that was the first to fail, its
+    last words and its log.
     """
     if ngpu and ngpu > torch.cuda.device_count():
         raise UserError(f"--ngpu {ngpu}, but torch sees {torch.cuda.device_count()} GPUs here")
-    logs = this.path / "log" / "processes"
+    logs = this.path / "log" / f"processes{os.environ['SLURM_NODEID'] if nodes > 1 else ''}"
     shutil.rmtree(logs, ignore_errors=True)  # of an earlier time
     logs.mkdir(parents=True)
     for name in logging.root.manager.loggerDict:  # which say in many lines what we say in one
@@ -41,7 +41,6 @@ def run_processes(this: Run, count: int, ngpu: int | None) -> bool:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ["SV_PARENT"] = str(os.getpid())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // count)))
-    nodes, endpoint = _place()
     specs = DefaultLogsSpecs(str(logs), {rank: Std.ALL if rank else Std.ERR for rank in range(count)})
     config = LaunchConfig(
         nodes,
@@ -49,7 +48,7 @@ def run_processes(this: Run, count: int, ngpu: int | None) -> bool:
         count,
         run_id=os.environ.get("SLURM_JOB_ID", "ranks"),
         rdzv_backend="c10d",
-        rdzv_endpoint=endpoint,
+        rdzv_endpoint=_meeting_place() if nodes > 1 else "localhost:0",
         max_restarts=0,
         logs_specs=specs,
     )
@@ -65,14 +64,11 @@ def run_processes(this: Run, count: int, ngpu: int | None) -> bool:
     return stored["epoch"] == this.system.training.epochs
 
 
-def _place() -> tuple[int, str]:
-    """How many nodes there are, and where they meet."""
-    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
-    if nodes == 1:
-        return 1, "localhost:0"
+def _meeting_place() -> str:
+    """Where the processes of a Slurm job's nodes find each other: a port of its first node."""
     listed = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
     first = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()[0]
-    return nodes, f"{socket.gethostbyname(first)}:{RDZV_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
+    return f"{socket.gethostbyname(first)}:{RDZV_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
 
 
 def _why(failures: dict[int, ProcessFailure], count: int, logs: Path) -> str:

@@ -114,6 +114,31 @@ def test_two_processes_twice_are_the_same_bytes(two, sets, tmp_path):
     assert left_by(again) == left_by(two[0])
 
 
+def test_two_nodes_of_a_slurm_job_train_together(two, sets, tmp_path):
+    """As srun starts them, a task a node: here both are this machine. The first keeps the record."""
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "scontrol").write_text('#!/bin/sh\n[ "$*" = "show hostnames node[1-2]" ] && printf "localhost\\nnode2\\n"\n')
+    (bin / "scontrol").chmod(0o755)
+    run = small_run(tmp_path, *SETTINGS)
+    job = {"SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_JOB_ID": str(os.getpid())}
+    nodes = [
+        subprocess.Popen(
+            command(run, sets),
+            env={**environment(), **job, "SLURM_NODEID": node, "PATH": f"{bin}:{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for node in "01"
+    ]
+    said = [process.communicate(timeout=200) for process in nodes]
+    assert [process.returncode for process in nodes] == [0, 0], said
+    assert sum(stdout.count("epoch 1/3") for stdout, _ in said) == 1
+    assert record_of("train", run.path).exists()
+    assert left_by(run) == left_by(two[0])
+
+
 def wait_for(path, process):
     deadline = time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
