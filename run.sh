@@ -164,13 +164,16 @@ else
   mkdir -p "$exp"
   exec 9>>"$exp/.lock"     # whatever is started from here holds it too
   flock --nonblock 9 || die "$exp is in use: $(cat "$exp/.lock"); wait for it, or end it, or choose another --work"
-  printf '%s\n' "$(id -un)@$(hostname), process $$, since $(date '+%F %T')" >"$exp/.lock"
-  for folder in "${runs[@]}"; do
-    [[ $folder == /* ]] && config=$planned/runs$folder/config.yaml || config=$planned/runs$(pwd -P)/$folder/config.yaml
-    mkdir -p "$folder"
-    cp "$config" "$folder/.config.yaml.partial"
-    mv "$folder/.config.yaml.partial" "$folder/config.yaml"
-  done
+  settle() { # say who is here, and put the runs' configurations in their places
+    printf '%s\n' "$(id -un)@$(hostname), process $$, since $(date '+%F %T')" >"$exp/.lock" || return
+    local folder config
+    for folder in "${runs[@]}"; do
+      [[ $folder == /* ]] && config=$planned/runs$folder/config.yaml || config=$planned/runs$(pwd -P)/$folder/config.yaml
+      mkdir -p "$folder" && cp "$config" "$folder/.config.yaml.partial" || return
+      mv "$folder/.config.yaml.partial" "$folder/config.yaml" || return
+    done
+  }
+  why=$(settle 2>&1) || die "$exp: ${why##*: }; make room or choose another place with --work"
   export SV_STATUS=$exp/status SV_PARENT=$$ SV_COMMAND
 fi
 

@@ -38,7 +38,8 @@ class Step:
         name: of the step, unique in `folder`.
         folder: that the step fills; its record is FOLDER/.done/NAME.json.
         inputs: files that decide the outputs. In place of the files that another step wrote, its record may be
-            named (`record_of`): it stands for all of them, and a file that is not what that step wrote is an error.
+            named (`record_of`): it stands for all of them. A file that is not what that step wrote is an error, and so
+            is a damaged record or that of a step that was begun and has not ended.
         settings: of options and configuration, those that decide the outputs; numbers, text, lists and mappings.
         digests: of inputs that are no single file, by what they are, as {"recordings": …}.
         version: of the step's code; raise it when the same inputs give other outputs.
@@ -211,6 +212,11 @@ def record_of(name: str, folder: Path) -> Path:
     return folder / FOLDER / f"{name}.json"
 
 
+def unfinished(record: Path) -> bool:
+    """Whether the step of a record was begun and has not ended: what is there may be old or half new."""
+    return not record.exists() and record.with_name(f"{record.stem}.begun.json").exists()
+
+
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:
     """The settings that a folder was made with; None if it has no record."""
     stored, _ = _read(record_of(name, folder))
@@ -253,7 +259,11 @@ def _of_input(path: Path) -> Fingerprint:
         return fingerprint(path)
     stored, damaged = _read(path)
     folder = path.parent.parent
-    if damaged or stored is None:
+    if damaged:
+        raise DataError(f"{path} is damaged; run the stage that makes it again")
+    if unfinished(path):
+        raise DataError(f"{folder}: {path.stem} was begun and has not ended; run its stage again")
+    if stored is None:
         return []
     for name, was in stored["outputs"].items():
         if not _same(folder / name, was):

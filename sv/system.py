@@ -40,6 +40,13 @@ class SlidingCmn(_Strict):
     norm_vars: bool = False
 
 
+class Deltas(_Strict):
+    """Time derivatives appended to the features: how many, each over `window` frames to both sides."""
+
+    order: PositiveInt = 2
+    window: PositiveInt = 3
+
+
 class XVector(_Strict):
     """The x-vector TDNN's widths: five frame-level layers, then two segment-level ones."""
 
@@ -128,6 +135,7 @@ class System(_Strict):
     published: Published | None = None
     features: str  # NAME of conf/features/NAME.conf
     vad: str | None  # NAME of conf/vad/NAME.conf
+    deltas: Deltas | None = None
     cmn: SlidingCmn | None
     model: XVector
     loss: Softmax

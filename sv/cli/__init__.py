@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
@@ -77,7 +78,14 @@ def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: Tra
         sys.__excepthook__(kind, error, trace)
 
 
+def _quiet_disk(told: threading.ExceptHookArgs) -> None:
+    """`threading.excepthook`: TensorBoard's writer fails in a thread of its own, and tells the main one as well."""
+    if not (isinstance(told.exc_value, OSError) and told.exc_value.errno in _ADVICE):
+        threading.__excepthook__(told)
+
+
 sys.excepthook = _quiet_interrupt
+threading.excepthook = _quiet_disk
 
 
 def run(main: Callable[[], None], module: str) -> NoReturn:

@@ -14,7 +14,7 @@ from sv.data.datadir import LABEL, DataDir, read_label
 from sv.data.tables import read_table, write_lines
 from sv.data.trials import Trials
 from sv.errors import DataError
-from sv.records import Step, counts_of, dry_run
+from sv.records import Step, counts_of, dry_run, record_of, unfinished
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
@@ -91,11 +91,13 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     """The step that makes this report."""
     tables = [path.parent / name for path in args.trials for name in ("utt2spk", "models", LABEL)]
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
+    scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
     trained = [this.training() for this in runs]
     dropped = [this.path / "scores" / f"{name}.dropped.txt" for this in runs for name in names]
     published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
     settings = {"title": args.title, "note": args.note, "published": published}
-    return Step("report", args.out, inputs=[*args.trials, *tables, *scores, *dropped, *trained], settings=settings)
+    made_of = [*args.trials, *tables, *scores, *scored, *dropped, *trained]
+    return Step("report", args.out, inputs=made_of, settings=settings)
 
 
 def say(args: argparse.Namespace) -> None:
@@ -109,13 +111,14 @@ def say(args: argparse.Namespace) -> None:
 
 
 def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
-    """The other runs below a folder that have scores of one of the lists."""
+    """The other runs below a folder that have scores of one of the lists, and are not just being trained anew."""
     known = {this.path.absolute() for this in runs}
     found = [Run.open(path.parent) for path in sorted(exp.glob("*/seed*/config.yaml"))]
     return [
         this
         for this in found
         if this.path.absolute() not in known
+        and not unfinished(this.training())
         and any(this.scores(name, backend).exists() for name in names for backend in this.system.backends)
     ]
 

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from sv.data.atomic import replace_durably
+from sv.data.atomic import named_in_errors, replace_durably
 from sv.data.kaldi_matrix import (
     ITEM_DTYPES,
     MAX_HEADER_BYTES,
@@ -263,9 +263,10 @@ class ArkWriter:
         else:
             parts = (name, self._header(array), memoryview(array).cast("B"))
         self._table[key] = f"{self._ark}:{self._at + len(name)}"
-        for part in parts:
-            self._file.write(part)
-            self._at += len(part)
+        with named_in_errors(self._ark):
+            for part in parts:
+                self._file.write(part)
+                self._at += len(part)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -274,7 +275,8 @@ class ArkWriter:
         try:
             if kind is None:
                 self._scp.unlink(missing_ok=True)
-                replace_durably(file, self._partial, self._ark)
+                with named_in_errors(self._ark):
+                    replace_durably(file, self._partial, self._ark)
                 write_scp(self._scp, self._table)
         finally:
             with suppress(OSError):  # a full disk fails again on the buffer's rest; the first error is the one to show

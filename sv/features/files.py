@@ -13,6 +13,7 @@ from sv.data.ark import MatrixReader
 from sv.data.tables import first_few, read_table
 from sv.errors import DataError
 from sv.features.cmvn import sliding_cmvn, windows
+from sv.features.deltas import add_deltas
 from sv.features.kaldi_config import read_feature_config
 from sv.records import record_of, settings_of
 from sv.system import System
@@ -53,14 +54,15 @@ class FeatureReader:
     >>> reader.chunk("id00001-abc-00001", start=100, length=200).shape
     (200, 23)
 
-    As in Kaldi's recipes, sliding CMN comes first, over all frames, and the VAD then selects; a chunk equals the
-    same rows of the whole, and reads from disk only the rows that it and its CMN windows need.
+    As in Kaldi's recipes deltas come first, then sliding CMN, over all frames, and the VAD then selects; a chunk
+    equals the same rows of the whole, and reads from disk only the rows that it, its deltas and CMN windows need.
 
     Args:
         folder: holds feats.scp, utt2num_frames and the VAD's files.
         vad: name of the VAD that selects frames; None keeps all.
         cmn_window: frames of the sliding mean; None for no normalisation.
         norm_vars: divide by the sliding deviation as well.
+        deltas: order and window of the deltas to append; None for none.
 
     `num_frames` says how many (voiced) frames each utterance has, `frames_per_s` their rate. Safe to hand to
     worker processes. Raises DataError if a table is missing or does not cover every utterance, and, naming the
@@ -73,6 +75,7 @@ class FeatureReader:
         vad: str | None = None,
         cmn_window: int | None = None,
         norm_vars: bool = False,
+        deltas: tuple[int, int] | None = None,
     ) -> None:
         folder = Path(folder)
         if not (folder / "feats.scp").exists():
@@ -94,19 +97,20 @@ class FeatureReader:
             self.num_frames = {utt: int(counts[utt]) for utt in self._feats}
         except ValueError as error:
             raise DataError(f"{folder}: a count of frames is not a number ({error}); run stage 1") from None
-        self._window, self._norm_vars = cmn_window, norm_vars
+        self._window, self._norm_vars, self._deltas = cmn_window, norm_vars, deltas
         self._reader = MatrixReader(check_finite=True)
 
     @classmethod
     def of_system(cls, folder: str | os.PathLike[str], system: System) -> FeatureReader:
         """The frames that a system sees."""
         cmn = system.cmn
-        return cls(folder, system.vad, cmn.window if cmn else None, bool(cmn and cmn.norm_vars))
+        deltas = system.deltas and (system.deltas.order, system.deltas.window)
+        return cls(folder, system.vad, cmn.window if cmn else None, bool(cmn and cmn.norm_vars), deltas)
 
     @property
     def dim(self) -> int:
         """Numbers a frame."""
-        return self._reader.shape(next(iter(self._feats.values())))[1]
+        return self._reader.shape(next(iter(self._feats.values())))[1] * (1 + (self._deltas[0] if self._deltas else 0))
 
     def whole(self, utt: str) -> np.ndarray:
         """All voiced frames, float32 (T, D)."""
@@ -133,9 +137,17 @@ class FeatureReader:
             )
         low, high = int(rows[0]), int(rows[-1]) + 1
         if not self._window:
-            return self._reader.read_rows(value, low, high)[rows - low]
+            return self._rows(value, low, high, total)[rows - low]
         first, last = windows(np.array([low, high - 1]), total, self._window)
         first_read, last_read = int(min(first[0], low)), int(max(last[-1], high))
-        features_TD = self._reader.read_rows(value, first_read, last_read)
+        features_TD = self._rows(value, first_read, last_read, total)
         span = (low - first_read, high - first_read)
         return sliding_cmvn(features_TD, self._window, norm_vars=self._norm_vars, span=span)[rows - low]
+
+    def _rows(self, value: str, low: int, high: int, total: int) -> np.ndarray:
+        """Frames low .. high of a matrix of `total`, with their deltas."""
+        if self._deltas is None:
+            return self._reader.read_rows(value, low, high)
+        order, window = self._deltas
+        first, last = max(low - order * window, 0), min(high + order * window, total)
+        return add_deltas(self._reader.read_rows(value, first, last), order, window)[low - first : high - first]

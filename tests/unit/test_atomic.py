@@ -1,5 +1,6 @@
 """`sv.data.atomic`: the file appears whole or not at all."""
 
+import errno
 import os
 
 import pytest
@@ -51,3 +52,26 @@ def test_mode_follows_umask(tmp_path):
     with atomic_write(tmp_path / "atomic") as f:
         f.write("")
     assert os.stat(tmp_path / "atomic").st_mode == os.stat(tmp_path / "plain").st_mode
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_a_living_writers_stays(tmp_path):
+    """Two writers of one file at once: each ends well; what a third left, who is no more, is removed."""
+    left = tmp_path / ".[a] list.0123abcd.partial"
+    left.write_text("half a l")
+    with atomic_write(tmp_path / "[a] list") as one:
+        assert not left.exists()
+        with atomic_write(tmp_path / "[a] list") as two:
+            two.write("two\n")
+        one.write("one\n")
+    assert (tmp_path / "[a] list").read_text() == "one\n"
+    assert os.listdir(tmp_path) == ["[a] list"]
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    """An error of write() has no name by itself; another error stays as it is."""
+    with pytest.raises(OSError, match="No space left on device: '") as caught, atomic_write(tmp_path / "list"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "list"))
+    with pytest.raises(OSError, match="elsewhere"), atomic_write(tmp_path / "list"):
+        raise OSError(errno.ENOSPC, "No space left on device", "elsewhere")
+    assert os.listdir(tmp_path) == []

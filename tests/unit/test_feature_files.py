@@ -11,6 +11,7 @@ from sv.data.ark import ArkWriter, MatrixReader
 from sv.data.tables import read_table, write_table
 from sv.errors import DataError
 from sv.features.cmvn import sliding_cmvn
+from sv.features.deltas import add_deltas
 from sv.features.files import FeatureReader
 
 LENGTHS = {"a-1": 900, "a-2": 37, "b-1": 301, "b-2": 1}
@@ -45,6 +46,23 @@ def folder(tmp_path):
 
 def truth(folder):
     return pickle.loads((folder / "truth.pickle").read_bytes())
+
+
+@pytest.mark.parametrize("vad", [None, "energy"])
+@pytest.mark.parametrize("window", [None, 30, 300])
+@pytest.mark.parametrize("deltas", [(2, 3), (1, 2), (3, 1)])
+def test_deltas_come_before_cmn_in_chunks_as_in_the_whole(folder, deltas, window, vad):
+    features, voiced = truth(folder)
+    reader = FeatureReader(folder, vad, window, deltas=deltas)
+    assert reader.dim == 3 * (1 + deltas[0])
+    for utt, features_TD in features.items():
+        expected_TD = add_deltas(features_TD, *deltas)
+        expected_TD = sliding_cmvn(expected_TD, window) if window else expected_TD
+        expected_TD = expected_TD[voiced[utt]] if vad else expected_TD
+        np.testing.assert_allclose(reader.whole(utt), expected_TD, atol=1e-5)
+        third = len(expected_TD) // 3
+        if third:
+            np.testing.assert_allclose(reader.chunk(utt, third, third), expected_TD[third : 2 * third], atol=1e-5)
 
 
 @pytest.mark.parametrize("vad", [None, "energy"])

@@ -171,6 +171,21 @@ def test_a_record_stands_for_what_its_step_wrote(source, out, capsys):
     assert capsys.readouterr().out == "use out/used: runs again (out/copy has changed)\n"
 
 
+def test_a_record_that_is_damaged_or_of_a_step_that_has_not_ended_is_no_input(source, out):
+    """What its step wrote cannot be told from what is half new: the dependant is refused by name."""
+    run(step(source, out))
+    whole = record_of("copy", out).read_bytes()
+    record_of("copy", out).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"out/\.done/copy\.json is damaged; run the stage that makes it again"):
+        Step("use", out / "used", inputs=[record_of("copy", out)]).begin()
+    cut = step(source, out, version=2)
+    cut.begin()
+    with pytest.raises(DataError, match="out: copy was begun and has not ended; run its stage again"):
+        Step("use", out / "used", inputs=[record_of("copy", out)]).begin()
+    cut.done([out / "list", out / "table"])
+    assert not Step("use", out / "used", inputs=[record_of("copy", out)]).skip()
+
+
 def test_force_runs_everything(source, out, capsys, monkeypatch):
     run(step(source, out))
     this = step(source, out)
