@@ -112,6 +112,13 @@ class Step:
         _write(self._record, self._content() | {"outputs": made, "counts": counts})
         self._begun.unlink(missing_ok=True)
 
+    def not_as_written(self) -> list[Path]:
+        """The outputs of the last run that are not what it wrote; those that are gone are not among them."""
+        stored, _ = _read(self._record)
+        outputs = {} if stored is None else stored["outputs"]
+        paths = {self.folder / name: was for name, was in outputs.items()}
+        return [path for path, was in paths.items() if path.exists() and not _same(path, was)]
+
     @property
     def key(self) -> str:
         """A digest of all that decides the outputs."""

@@ -54,6 +54,8 @@ def train_run(
         return
     first_node = os.environ.get("SLURM_NODEID", "0") == "0"
     if first_node:
+        for damaged in step.not_as_written():  # the training makes it again, and must not take it for its own
+            damaged.unlink()
         step.begin()
     if (processes or ngpu or 1) > 1 or num_nodes() > 1:
         from sv.training.processes import run_processes

@@ -32,7 +32,7 @@ class TrainingState:
 
     `key` is a digest of all that decides the training (`sv.records.Step.key`). `epoch` counts finished epochs and
     `step` the finished steps of the next one, with their sums. `best` is the lowest held-out error so far (see
-    `sv.training.loop.HeldOut`) and its epoch.
+    `sv.training.notes.HeldOut`) and its epoch; `curves` the lines of curves.tsv.
     """
 
     model: torch.nn.Module
@@ -46,6 +46,7 @@ class TrainingState:
     step: int = 0
     sums: Sums = field(default_factory=Sums)
     best: tuple[float, int] = (float("inf"), 0)
+    curves: list[str] = field(default_factory=list)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write beside the target and rename when whole."""
@@ -70,56 +71,79 @@ class TrainingState:
         except (RuntimeError, ValueError, KeyError) as error:
             raise DataError(f"{path}: optimiser: does not fit: {' '.join(str(error).split())}") from None
         self.epoch, self.step, self.best = stored["epoch"], stored["step"], (stored["best"][0], stored["best"][1])
-        self.sums = Sums.of_state(stored["sums"])
+        self.sums, self.curves = Sums.of_state(stored["sums"]), stored["curves"]
 
 
 MODULES = ("model", "head", "optimiser", "scaler")
-PLAIN = ("speakers", "feature_dim", "key", "epoch", "step")
+PLAIN = ("speakers", "feature_dim", "key", "epoch", "step", "curves")
 
 
 class Checkpoints:
-    """A run's folder of checkpoints.
+    """A run's folder of checkpoints, of a training of `epochs` epochs.
 
     `last.pt` is the latest state, `epoch-NNN.pt` the last `keep` ends of epochs, `best.pt` that of the lowest
     held-out error. The latter are other names of the same files, so an epoch is written once.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
-        self.last = folder / "last.pt"
+    def __init__(self, folder: Path, epochs: int, keep: int) -> None:
+        self.folder, self.epochs, self.keep = folder, epochs, keep
+        self.last, self.best = folder / "last.pt", folder / "best.pt"
 
     def save(self, state: TrainingState) -> None:
         """Write last.pt; at an epoch's end under its other names too, and remove what is no longer kept."""
         state.save(self.last)
-        if state.step:
+        if not state.step:
+            self._end_epoch(state.epoch, state.best[1])
+
+    def restore(self, state: TrainingState, anew: bool = False) -> None:
+        """Load the latest state of this very training from which all that it leaves can be had; none if `anew`.
+
+        Damaged checkpoints are named in the log and removed. One that is gone is named again after another that is
+        the same, or else the training goes back to the epoch before it. Checkpoints of a training of other data or
+        settings are moved to a folder beside, as they may have cost days.
+        """
+        whole = {} if anew else self._whole()
+        if not whole or next(iter(whole.values()))["key"] != state.key:
+            if self.folder.exists() and any(self.folder.iterdir()):
+                self._set_aside()
             return
-        self._also(self._of_epoch(state.epoch))
-        if state.best[1] == state.epoch:
-            self._also(self.folder / "best.pt")
+        newest, stored = next(iter(whole.items()))
+        epoch, best = stored["epoch"], stored["best"][1]
+        if newest != self.last:
+            self._name_also(newest, self.last)
+        if stored["step"] == 0:  # perhaps cut short before it had its other names
+            self._end_epoch(epoch, best)
+        if best and self.best not in whole and self._of_epoch(best).exists():
+            self._name_also(self._of_epoch(best), self.best)
+        at_the_end = range(max(self.epochs - self.keep, 0) + 1, epoch + 1)  # of those that stay in the end
+        lost = [e for e in at_the_end if not self._of_epoch(e).exists()]
+        lost += [best] * (best > 0 and not self.best.exists())
+        if not lost:
+            state.load(self.last)
+        elif before := [path for path in self._epochs() if whole.get(path, stored)["epoch"] < min(lost)]:
+            state.load(before[0])
+        if lost:
+            log.warning(f"train: the checkpoint of epoch {min(lost)} is gone; training goes back to before it")
+
+    def _end_epoch(self, epoch: int, best: int) -> None:
+        """Give last.pt, of an epoch's end, its other names; remove the epochs that are no longer kept."""
+        self._name_also(self.last, self._of_epoch(epoch))
+        if best == epoch:
+            self._name_also(self.last, self.best)
         for old in self._epochs()[self.keep :]:
             old.unlink()
 
-    def restore(self, state: TrainingState, anew: bool = False) -> None:
-        """Load the latest state that is whole, if there is one of this very training and it is not to begin anew.
-
-        Damaged ones are named in the log and passed over; those of a training of other data or settings are moved to
-        a folder beside, as they may have cost days.
-        """
-        for path in [self.last, *self._epochs()]:
-            if anew or not path.exists():
-                continue
-            try:
-                key = read_checkpoint(path)["key"]
-            except DataError as error:
-                log.warning(f"train: {error}")
-                continue
-            if key == state.key:
-                state.load(path)
-            else:
-                self._set_aside()
-            return
-        if self.folder.exists() and any(self.folder.iterdir()):
-            self._set_aside()
+    def _whole(self) -> dict[Path, dict[str, Any]]:
+        """The checkpoints that can be read, the latest state first; the others are named in the log and removed."""
+        found = {}
+        for path in [self.last, *self._epochs(), self.best]:
+            if path.exists():
+                try:
+                    found[path] = read_checkpoint(path)
+                except DataError as error:
+                    log.warning(f"train: {error}")
+                    path.unlink()
+        return found
 
     def _epochs(self) -> list[Path]:
         """epoch-NNN.pt, latest first."""
@@ -128,13 +152,16 @@ class Checkpoints:
     def _of_epoch(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04d}.pt"
 
-    def _also(self, name: Path) -> None:
+    def _name_also(self, path: Path, name: Path) -> None:
+        """Give a file another name, in place of what has it."""
+        if name.exists() and name.samefile(path):
+            return
         partial = name.with_name(f".{name.name}.partial")
         partial.unlink(missing_ok=True)
         try:
-            os.link(self.last, partial)
+            os.link(path, partial)
         except OSError:  # a file system without hard links
-            shutil.copyfile(self.last, partial)
+            shutil.copyfile(path, partial)
         os.replace(partial, name)
 
     def _set_aside(self) -> None:

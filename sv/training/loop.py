@@ -72,10 +72,10 @@ def train(
     """
     device = precision.device
     network = ranks.together(_Network(state.model, state.head))
-    checkpoints = Checkpoints(run / "checkpoints", settings.keep_last)
+    checkpoints = Checkpoints(run / "checkpoints", settings.epochs, settings.keep_last)
     steps = settings.epochs * len(sampler)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step)
-    notes = Notes(run, name, state.epoch, state.epoch * len(sampler) + state.step) if ranks.leads else NoNotes()
+    notes = Notes(run, name, state.curves, state.epoch * len(sampler) + state.step) if ranks.leads else NoNotes()
     saved = seconds()
 
     for epoch in range(state.epoch, settings.epochs):

@@ -31,11 +31,14 @@ class HeldOut:
 
 
 class Notes:
-    """The notes of a training in RUN, taken up after `epochs` finished epochs, at step `step` of all."""
+    """The notes of a training in RUN, taken up at step `step` of all.
 
-    def __init__(self, run: Path, name: str, epochs: int, step: int) -> None:
-        self._name, self._path = name, run / "curves.tsv"
-        self._curves = self._path.read_text().splitlines()[1 : epochs + 1] if epochs and self._path.exists() else []
+    `curves` are the lines of curves.tsv so far; those of later epochs are appended to it.
+    """
+
+    def __init__(self, run: Path, name: str, curves: list[str], step: int) -> None:
+        self._name, self._path, self._curves = name, run / "curves.tsv", curves
+        self._write_curves()  # the checkpoint knows better than a file that something may have happened to
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step)
 
     def window(self, step: int, window: Means, lr: float) -> None:
@@ -58,6 +61,9 @@ class Notes:
         figures = [f"{figure:.6f}" for figure in (trained.loss, trained.top1, held.loss, held.top1)]
         eer = "" if held.eer is None else f"{held.eer:.6f}"
         self._curves.append("\t".join([str(epoch), *figures, eer, f"{lr:.6g}"]))
+        self._write_curves()
+
+    def _write_curves(self) -> None:
         write_lines(self._path, [CURVES_HEADER, *self._curves])
 
     def stopped(self, epoch: int, step: int) -> None:

@@ -83,7 +83,7 @@ def train_network(
     precision = Precision.of(settings.precision, device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
-    checkpoints = Checkpoints(this.path / "checkpoints", settings.keep_last)
+    checkpoints = Checkpoints(this.path / "checkpoints", settings.epochs, settings.keep_last)
     if ranks.leads:  # it may move what is there
         checkpoints.restore(state, anew=forced())
     ranks.wait()

@@ -132,18 +132,11 @@ def named_by_a_step(name, said):
     return re.search(rf"runs again \(.*{re.escape(Path(name).name)} is not what was written\)", said) is not None
 
 
-# What training takes up again it takes as it is there.
-NOT_MENDED = pytest.mark.xfail(strict=True, reason="a training that has ended records damaged outputs as they are")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["flipped", "truncated"])
 @pytest.mark.parametrize(
     "what",
-    [
-        pytest.param(what, marks=NOT_MENDED if what in ("checkpoint", "kept epoch", "best epoch", "curves") else ())
-        for what in DAMAGED
-    ],
+    DAMAGED,
 )
 def test_a_damaged_file_is_refused_by_later_stages_and_made_again_by_its_own(undisturbed, finished, what, how):
     """With a later stage alone it is named and nothing is made of it; the whole run names it and makes it as it was."""

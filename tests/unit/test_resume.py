@@ -142,7 +142,7 @@ def test_extraction_takes_the_network_that_is_asked_for(sets, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(whole, sets, tmp_path, damage):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(whole, sets, tmp_path, capsys, damage):
     """The record says that it is damaged; training goes on from the epoch before and ends with the same bytes."""
     run = small_run(tmp_path, *SETTINGS)
     train_run(run, *sets, ngpu=0, workers=0)
@@ -157,7 +157,55 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(whole, sets, tmp
     train_run(run, *sets, ngpu=0, workers=0)
     log = (run.path / "log" / "train.log").read_text()
     assert "resumed after epoch 2" in log
-    assert ("last.pt" in log) == (damage != "gone")
+    assert f"last.pt is {'missing' if damage == 'gone' else 'not what was written'}" in capsys.readouterr().out
+    assert left_by(run) == left_by(whole)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_checkpoint_of_a_training_cut_short_is_named_too(whole, sets, tmp_path, monkeypatch, damage):
+    """last.pt of within the second epoch: training goes back to the end of the first."""
+    run = small_run(tmp_path, *SETTINGS)
+    killed_after(monkeypatch, 8, 2, run, sets)
+    content = bytearray(run.checkpoint().read_bytes())
+    content[len(content) // 2] ^= 1
+    run.checkpoint().write_bytes(content[: len(content) // (2 if damage == "truncated" else 1)])
+    train_run(run, *sets, ngpu=0, workers=0)
+    log = (run.path / "log" / "train.log").read_text()
+    assert "last.pt: " in log
+    assert "resumed after epoch 1, step 0" in log
+    assert left_by(run) == left_by(whole)
+
+
+@pytest.mark.parametrize("lost", ["best.pt", "epoch-0002.pt", "epoch-0003.pt", "last.pt", "../curves.tsv"])
+def test_what_is_lost_of_a_finished_training_comes_back(whole, sets, tmp_path, lost):
+    """By another name of the same file, or by training the epochs from before it again."""
+    run = small_run(tmp_path, *SETTINGS)
+    train_run(run, *sets, ngpu=0, workers=0)
+    (run.path / "checkpoints" / lost).unlink()
+    train_run(run, *sets, ngpu=0, workers=0)
+    assert left_by(run) == left_by(whole)
+
+
+@pytest.mark.parametrize("renamed", ["epoch-0003.pt", "best.pt"])
+def test_killed_before_an_epoch_had_all_its_names(whole, sets, tmp_path, monkeypatch, renamed):
+    """last.pt is written, and the process dies at one of its other names."""
+    run = small_run(tmp_path, *SETTINGS)
+    honest = os.replace
+
+    def replace(one, other):
+        if str(other).endswith(renamed) and read_checkpoint(run.checkpoint())["epoch"] == (3 if "3" in renamed else 2):
+            raise Killed
+        honest(one, other)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        try:
+            train_run(run, *sets, ngpu=0, workers=0)
+        except Killed:
+            pass
+        else:
+            assert renamed == "best.pt"  # the best was the first epoch: nothing to name
+    train_run(run, *sets, ngpu=0, workers=0)
     assert left_by(run) == left_by(whole)
 
 
