@@ -150,9 +150,11 @@ IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 planned=$(mktemp -d)
 trap 'rm -rf "$planned"' EXIT
 plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
-runs=() features=() vads=()      # the runs' folders; FEATURE and FEATURE/VAD, each once
-while IFS=$'\t' read -r folder feature vad; do
+runs=() networks=() ivectors=()  # the runs' folders: all, and by what stages 3 and 4 train
+features=() vads=()              # FEATURE and FEATURE/VAD, each once
+while IFS=$'\t' read -r folder feature vad kind; do
   runs+=("$folder")
+  [[ $kind == network ]] && networks+=("$folder") || ivectors+=("$folder")
   [[ " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
   [[ $vad == - || " ${vads[*]} " == *" $feature/$vad "* ]] || vads+=("$feature/$vad")
 done <<<"$plan"

@@ -16,7 +16,7 @@ from sv.system import System, validate_system
 from sv.yaml_tree import read_yaml
 
 # What of a system decides the trained network; the rest (back ends, published figures) may change after training.
-TRAINED_BY = ("features", "vad", "deltas", "cmn", "model", "loss", "training")
+TRAINED_BY = ("features", "vad", "deltas", "cmn", "ivector", "model", "loss", "training")
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,12 @@ class Run:
         """Raise a UserError unless the network is there, trained to the end and by the settings of this run."""
         was = settings_of("train", self.path)
         if was is None:
-            raise DataError(f"{self.path}: its network is not trained to the end; stage 4 trains it")
+            what, stage = ("extractor", 3) if self.system.ivector else ("network", 4)
+            raise DataError(f"{self.path}: its {what} is not trained to the end; stage {stage} trains it")
         for key, before, now in differences(was["system"], self.trained_by()):
             raise ConfigError(
                 f"{self.path} was trained with {key} = {before}, which is now {now}; repeat the --set and --budget that"
-                " it was trained with, or begin at stage 4, which trains it anew"
+                f" it was trained with, or begin at stage {3 if self.system.ivector else 4}, which trains it anew"
             )
 
     def require_front_end(self, front_end: dict[str, Any], folder: Path) -> None:

@@ -62,6 +62,22 @@ class XVector(_Strict):
     segment_channels: PositiveInt = 512
 
 
+class IVector(_Strict):
+    """An i-vector extractor: a full-covariance universal background model and a total-variability space.
+
+    Defaults are those of Kaldi's sre16 and voxceleb recipes.
+    """
+
+    num_gaussians: PositiveInt = 2048
+    dim: PositiveInt = 400
+    diag_iterations: PositiveInt = 4  # of the diagonal model
+    full_iterations: PositiveInt = 4  # of the full one
+    iterations: PositiveInt = 5  # of the extractor
+    ubm_frames: PositiveInt = 500_000  # a random subset of the voiced frames
+    num_gselect: PositiveInt = 20  # Gaussians looked at for each frame
+    min_post: Annotated[float, Field(ge=0, lt=1)] = 0.025  # posteriors below it are dropped
+
+
 class Softmax(_Strict):
     """Linear layer and cross entropy over the training speakers."""
 
@@ -137,11 +153,26 @@ class System(_Strict):
     vad: str | None  # NAME of conf/vad/NAME.conf
     deltas: Deltas | None = None
     cmn: SlidingCmn | None
-    model: XVector
-    loss: Softmax
-    training: Training
+    ivector: IVector | None = None  # in place of the next three
+    model: XVector | None = None
+    loss: Softmax | None = None
+    training: Training | None = None
     extraction: Extraction = Extraction()
     backends: dict[str, Annotated[CosineBackend | PldaBackend, Field(discriminator="name")]]
+
+    @property
+    def embedding_dim(self) -> int:
+        """Numbers an embedding."""
+        return self.ivector.dim if self.ivector else self.model.embedding_dim
+
+    @model_validator(mode="after")
+    def _a_network_or_an_ivector_extractor(self) -> System:
+        network = {"model": self.model, "loss": self.loss, "training": self.training}
+        if self.ivector and (given := next((name for name, block in network.items() if block), None)):
+            raise ValueError(f"{given}: an i-vector system (ivector) has none")
+        if not self.ivector and (missing := next((name for name, block in network.items() if not block), None)):
+            raise ValueError(f"{missing} is missing")
+        return self
 
     @model_validator(mode="after")
     def _some_backend(self) -> System:
@@ -151,6 +182,8 @@ class System(_Strict):
 
     @model_validator(mode="after")
     def _networks_to_average(self) -> System:
+        if not self.training:
+            return self
         average, keep = self.extraction.average, self.training.keep_last
         if average > 1 and self.extraction.checkpoint == "best":
             raise ValueError("extraction.average: it is the last epochs that are averaged; set checkpoint to last")
@@ -161,10 +194,10 @@ class System(_Strict):
     @model_validator(mode="after")
     def _lda_within_the_embedding(self) -> System:
         for name, backend in self.backends.items():
-            if isinstance(backend, PldaBackend) and backend.lda_dim > self.model.embedding_dim:
+            if isinstance(backend, PldaBackend) and backend.lda_dim > self.embedding_dim:
                 raise ValueError(
                     f"backends.{name}.lda_dim: {backend.lda_dim} dimensions cannot be taken from embeddings of"
-                    f" {self.model.embedding_dim} (model.embedding_dim)"
+                    f" {self.embedding_dim} ({'ivector.dim' if self.ivector else 'model.embedding_dim'})"
                 )
         return self
 
@@ -184,13 +217,16 @@ def load_system(
 ) -> System:
     """Read a system's YAML, lay overlays (YAML of the same form) over it, then `path.to.key=value` settings.
 
+    Of an overlay only those blocks are laid that the system has: one budget serves networks and i-vectors.
+
     Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
     or setting that brought it in.
     """
     sources, trees = [str(path)], [read_yaml(path)]
     for overlay in overlays:
         sources.append(str(overlay))
-        trees.append(laid_over(trees[-1], read_yaml(overlay)))
+        optional = {"ivector", "model", "loss", "training"} - trees[-1].keys()
+        trees.append(laid_over(trees[-1], {k: v for k, v in read_yaml(overlay).items() if k not in optional}))
     for setting in sets:
         sources.append(f"--set {setting}")
         trees.append(with_setting(trees[-1], setting))

@@ -26,10 +26,14 @@ run_stages() {
   }
 
   stage 2 "augmentation" && echo "none of these systems is trained on augmented speech"
-  stage 3 "classical front end" && echo "none of these systems is an i-vector system"
+  stage 3 "classical front end: UBM and i-vector extractor" && {
+    for run in "${ivectors[@]}"; do
+      steps/train_ivector.sh "${gpu_options[@]}" --train "$data/vox1_train" "$run"
+    done
+  }
 
   stage 4 "networks" && {
-    for run in "${runs[@]}"; do
+    for run in "${networks[@]}"; do
       steps/train.sh "${gpu_options[@]}" --train "$data/vox1_train" --valid "$data/vox1_valid" "$run"
     done
   }

@@ -1,4 +1,4 @@
-"""Make the runs of the systems asked for; prints a line a run: its folder, features and VAD, by tabs.
+"""Make the runs of the systems asked for; prints a line a run: folder, features, VAD, network or ivector, by tabs.
 
 All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
@@ -46,7 +46,8 @@ def main() -> None:
     chosen_engine().require()
     for this in runs:
         this.write()
-        print(this.path, this.system.features, this.system.vad or "-", sep="\t")
+        kind = "ivector" if this.system.ivector else "network"
+        print(this.path, this.system.features, this.system.vad or "-", kind, sep="\t")
 
 
 def known_path(folder: Path, name: str, ending: str, what: str) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
@@ -12,6 +14,12 @@ from sv.data.parts import join_parts
 from sv.features.files import front_end, inputs
 from sv.records import Step, dry_run
 from sv.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from sv.features.files import FeatureReader
 
 
 def main() -> None:
@@ -62,25 +70,52 @@ def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir,
     from sv.data.ark import ArkWriter
     from sv.features.files import FeatureReader
     from sv.models.device import pick_device
-    from sv.models.extraction import embeddings
-    from sv.training.checkpoint import load_model
 
     device = pick_device(args.ngpu, args.job - 1)
     if args.nj > 1:
         torch.set_num_threads(1)  # the jobs are the parallelism
     reader = FeatureReader.of_system(folder, this.system)
-    model = load_model(this).to(device)
+    what, fewest, extract = load_ivectors(this, device) if this.system.ivector else load_network(this, device)
     dropped = {
-        utt: f"{reader.num_frames[utt]} voiced frames, the network needs {model.min_frames}"
+        utt: f"{reader.num_frames[utt]} voiced frames, {what} needs {fewest}"
         for utt in feats.utterances
-        if reader.num_frames[utt] < model.min_frames
+        if reader.num_frames[utt] < fewest
     }
     name = out.resolve() / "arks" / f"xvector.{args.job}"
     with ArkWriter(name) as archive:
-        for utt, vector in embeddings(model, reader, feats.utt2spk.keys() - dropped.keys(), device):
+        for utt, vector in extract(reader, feats.utt2spk.keys() - dropped.keys()):
             archive.write(utt, vector)
     write_dropped(f"{name}.dropped", dropped)
     print(f"{len(feats) - len(dropped)} embeddings, {len(dropped)} dropped")
+
+
+Extract = Callable[["FeatureReader", Iterable[str]], Iterator[tuple[str, "np.ndarray"]]]
+
+
+def load_network(this: Run, device: torch.device) -> tuple[str, int, Extract]:
+    """What extracts, the fewest frames that it takes, and the extraction itself: a network's embeddings."""
+    from sv.models.extraction import embeddings
+    from sv.training.checkpoint import load_model
+
+    model = load_model(this).to(device)
+    return "the network", model.min_frames, lambda reader, utts: embeddings(model, reader, utts, device)
+
+
+def load_ivectors(this: Run, device: torch.device) -> tuple[str, int, Extract]:
+    """As `load_network`, of i-vectors."""
+    from sv.backends.ivector import StatsStream, extract, ubm_posteriors
+    from sv.backends.kaldi_gmm import read_extractor, read_full_gmm
+
+    settings = this.system.ivector
+    full = read_full_gmm(this.path / "final.ubm")
+    extractor = read_extractor(this.path / "final.ie").to(device)
+    posteriors = ubm_posteriors(full, None, settings.num_gselect, settings.min_post)
+
+    def ivectors(reader: FeatureReader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        frames = ((utt, reader.whole(utt)) for utt in sorted(utts))
+        return extract(extractor, StatsStream(frames, posteriors, full.num_gauss, device=device))
+
+    return "an i-vector", 1, ivectors
 
 
 if __name__ == "__main__":

@@ -137,7 +137,6 @@ def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed
     published = None
     if paper and backend in paper.backends and paper.num_trials.get(name, num_listed) == num_listed:
         published = paper.eer.get(name)
-    counts = counts_of("train", this.path)
     return Row(
         this.name,
         backend,
@@ -147,9 +146,18 @@ def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed
         num_listed=num_listed,
         published_eer=published,
         published_source=paper.source if published is not None else None,
-        trained=counts
-        and f"{counts['epochs']} epochs on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers",
+        trained=how_trained(this),
     )
+
+
+def how_trained(this: Run) -> str | None:
+    """How long and on what, as the record of the training says; None of embeddings that came from elsewhere."""
+    counts = counts_of("train", this.path)
+    if counts is None:
+        return None
+    unit = "iterations" if this.system.ivector else "epochs"
+    numbers = [(counts.get(name, 0), name) for name in ("utterances", "speakers")]
+    return f"{counts.get('epochs', 0)} {unit} on " + " of ".join(f"{count:,} {name}" for count, name in numbers)
 
 
 def made_by() -> list[str]:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir
-from sv.features.files import front_end, inputs
-from sv.records import Step
 from sv.run import Run
+from sv.training.step import training_step
 
 
 def main() -> None:
@@ -36,17 +35,7 @@ def train_run(
     On the CPU the same machine and number of threads give the same bytes. SIGTERM ends it after the step, saved.
     """
     folders = [folder / "feats" / this.system.features for folder in (train_dir, valid_dir)]
-    vad = this.system.vad
-    step = Step(
-        "train",
-        this.path,
-        inputs=[path for folder in folders for path in inputs(folder, vad)],
-        settings={
-            "system": this.trained_by(),
-            "seed": this.seed,
-            "front_end": front_end(folders[0], vad) if (folders[0] / "feats.conf").exists() else None,
-        },
-    )
+    step = training_step(this, *folders)
     if "RANK" in os.environ:  # of several processes; the one that started them keeps the record
         _train(this, step.key, folders, ngpu, workers)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,10 @@ class FeatureReader:
         """All voiced frames, float32 (T, D)."""
         return self.chunk(utt, 0, self.num_frames[utt])
 
+    def voiced(self) -> VoicedUtterances:
+        """Every utterance with voiced frames and those, in order of the ids; may be gone through again and again."""
+        return VoicedUtterances(self)
+
     def chunk(self, utt: str, start: int, length: int) -> np.ndarray:
         """Voiced frames start .. start + length, float32 (length, D)."""
         try:
@@ -151,3 +156,15 @@ class FeatureReader:
         order, window = self._deltas
         first, last = max(low - order * window, 0), min(high + order * window, total)
         return add_deltas(self._reader.read_rows(value, first, last), order, window)[low - first : high - first]
+
+
+class VoicedUtterances:
+    """Key and frames (T, D) of the utterances of a reader that have any."""
+
+    def __init__(self, reader: FeatureReader) -> None:
+        self._reader = reader
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        for utt in sorted(self._reader.num_frames):
+            if self._reader.num_frames[utt]:
+                yield utt, self._reader.whole(utt)

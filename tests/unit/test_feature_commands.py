@@ -259,7 +259,7 @@ def test_a_failed_run_leaves_no_finished_folder(command, data):
     refused(command("make_feats", "--conf", MFCC, data))
     assert not (data / "feats" / MFCC.stem / "feats.scp").exists()
     assert not (data / "feats" / MFCC.stem / "vad.scp").exists()
-    assert "(feats.scp is missing); make them first (stage 1)" in refused(
+    assert "make_feats was begun and has not ended; run its stage again" in refused(
         command("compute_vad", "--conf", ENERGY, data, MFCC.stem)
     )
 

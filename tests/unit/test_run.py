@@ -123,7 +123,7 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
         monkeypatch, "--exp", tmp_path, "--seed", "4", "--budget", "short", "--set", "vad=null", *reversed(SYSTEMS)
     )
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert lines == [[f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-"] for name in reversed(SYSTEMS)]
+    assert lines == [[f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "network"] for name in reversed(SYSTEMS)]
     assert [Run.open(folder).system for folder, *_ in lines] == [
         load_system(SYSTEMS[name], [CONF / "budgets" / "short.yaml"], ["vad=null", "published=null"])
         for name in reversed(SYSTEMS)
@@ -165,7 +165,7 @@ def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
 
 def test_configure_makes_a_system_that_is_named_twice_once(tmp_path, monkeypatch, capsys):
     configure_command(monkeypatch, "--exp", tmp_path, "small", "small")
-    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\n"
+    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\tnetwork\n"
 
 
 @pytest.mark.parametrize(("vad", "features"), [("webrtc3", "mfcc13_16k"), ("null", "mfcc13_16k")])
@@ -173,7 +173,7 @@ def test_configure_takes_any_vad_of_the_folder_and_none(tmp_path, monkeypatch, c
     """Features without energy need a VAD that looks elsewhere."""
     settings = ["--set", f"vad={vad}", "--set", f"features={features}"]
     configure_command(monkeypatch, "--exp", tmp_path, *settings, "small")
-    assert capsys.readouterr().out.split()[1:] == [features, vad.replace("null", "-")]
+    assert capsys.readouterr().out.split()[1:3] == [features, vad.replace("null", "-")]
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,13 @@ def test_every_system_says_what_it_is_and_names_features_and_a_vad_that_go_toget
 
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if load_system(SYSTEMS[name]).model.trunk == "xvector"])
-def test_every_budget_applies_to_every_xvector_system(name, budget):
-    system = load_system(SYSTEMS[name], [budget])
-    assert system.training.epochs == read_yaml(budget)["training"]["epochs"]
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_budget_applies_to_every_system(name, budget):
+    system, short = load_system(SYSTEMS[name], [budget]), read_yaml(budget)
+    if system.ivector:
+        assert system.ivector.num_gaussians == short["ivector"]["num_gaussians"]
+    else:
+        assert system.training.epochs == short["training"]["epochs"]
     assert system.features == load_system(SYSTEMS[name]).features
 
 
@@ -53,8 +56,8 @@ def test_every_budget_applies_to_every_xvector_system(name, budget):
         ("lda_dim=3", "unknown key lda_dim; did you mean backends.plda.lda_dim?"),
         (
             "name=3",
-            "unknown key name; there is published, features, vad, deltas, cmn, model, loss, training, extraction,"
-            " backends",
+            "unknown key name; there is published, features, vad, deltas, cmn, ivector, model, loss, training,"
+            " extraction, backends",
         ),
         # missing
         ("training={}", "training.chunk_s is missing"),
@@ -183,3 +186,45 @@ def test_nearest_falls_back_to_what_there_is():
     assert nearest("xvectr", ["xvector", "ecapa"]) == "; did you mean xvector?"
     assert nearest("zzz", ["xvector", "ecapa"]) == "; there is xvector, ecapa"
     assert nearest("zzz", []) == "; there is none"
+
+
+IVECTOR = {
+    "features": "mfcc23_8k",
+    "vad": "energy",
+    "deltas": {},
+    "cmn": {},
+    "ivector": {"num_gaussians": 8, "dim": 6},
+    "backends": {"plda": {"name": "plda", "lda_dim": 4}},
+}
+
+
+def test_an_ivector_system_needs_no_network():
+    system = validate_system(IVECTOR, "x.yaml")
+    assert (system.embedding_dim, system.model, system.deltas.window) == (6, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"loss": {"name": "softmax"}}, "x.yaml: loss: an i-vector system (ivector) has none"),
+        ({"ivector": None}, "x.yaml: model is missing"),
+        ({"backends": {"plda": {"name": "plda", "lda_dim": 7}}}, "embeddings of 6 (ivector.dim)"),
+        ({"ivector": {"num_gaussian": 8}}, "unknown key ivector.num_gaussian; did you mean num_gaussians?"),
+        ({"extraction": {"average": 0}}, "extraction.average"),
+    ],
+)
+def test_a_mistake_in_an_ivector_system_is_one_line(change, problem):
+    with pytest.raises(ConfigError) as caught:
+        validate_system({**IVECTOR, **change}, "x.yaml")
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_of_a_budget_only_the_blocks_are_laid_that_a_system_has(tmp_path):
+    import yaml
+
+    (tmp_path / "ivector.yaml").write_text(yaml.safe_dump(IVECTOR))
+    budget = {"ivector": {"dim": 5}, "training": {"epochs": 2}, "model": {"embedding_dim": 9}}
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(budget))
+    system = load_system(tmp_path / "ivector.yaml", [tmp_path / "short.yaml"])
+    assert (system.ivector.dim, system.model, system.training) == (5, None, None)
