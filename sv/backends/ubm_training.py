@@ -153,8 +153,8 @@ def initial_gmm(
             f" training set has {T}; lower the number of Gaussians"
         )
     generator = torch.Generator().manual_seed(seed)
-    wide_TD = x_TD.double()
-    variance_D = wide_TD.var(0, correction=0)
+    mean_D = sum(x_BD.double().sum(0) for x_BD in x_TD.split(_FRAMES_AT_ONCE)) / T
+    variance_D = sum((x_BD.double() - mean_D).square().sum(0) for x_BD in x_TD.split(_FRAMES_AT_ONCE)) / T
     if bool((variance_D <= 0).any()):
         raise DataError(
             f"the features' dimension {int(variance_D.argmin())} is constant; a UBM cannot be trained on it"
@@ -162,7 +162,7 @@ def initial_gmm(
     num_start = max(1, num_gauss // 2)
     start_I = torch.randperm(T, generator=generator)[:num_start].to(x_TD.device)
     weights_I = torch.full((num_start,), 1 / num_start, dtype=torch.float64, device=x_TD.device)
-    gmm = DiagGmm(weights_I, wide_TD[start_I], variance_D.repeat(num_start, 1))
+    gmm = DiagGmm(weights_I, x_TD[start_I].double(), variance_D.repeat(num_start, 1))
     target, more = num_start, max(1, (num_gauss - num_start) // max(1, iterations // 2))
     for iteration in range(iterations):
         n_I, f_ID, s_ID, log_likelihood = diag_statistics(gmm, x_TD)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn
 
 from sv.errors import ConfigError
 from sv.training.progress import Sums
@@ -55,6 +56,21 @@ class Ranks:
         if self.count == 1:
             return network
         return torch.nn.parallel.DistributedDataParallel(synchronised(network), broadcast_buffers=False)
+
+    def gathered(self, e_BE: torch.Tensor) -> torch.Tensor:
+        """The embeddings of all processes' parts of a batch, with their gradients: (sum of B, E), by process.
+
+        For losses that compare embeddings with one another, whose negatives are then those of the whole batch. The
+        parts may be unequal.
+        """
+        if self.count == 1:
+            return e_BE
+        sizes_R = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        dist.all_gather(sizes_R, torch.tensor([len(e_BE)]), group=self.talk)
+        most = int(max(sizes_R))
+        padded_ME = torch.cat([e_BE, e_BE.new_zeros(most - len(e_BE), *e_BE.shape[1:])])
+        parts_RME = dist.nn.functional.all_gather(padded_ME)
+        return torch.cat([part_ME[: int(size)] for part_ME, size in zip(parts_RME, sizes_R, strict=True)])
 
     def collect(self, sums: Sums) -> None:
         """Put the sums of all processes into the leader's, and none into the others'."""

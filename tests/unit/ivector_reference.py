@@ -1,4 +1,8 @@
-"""What Kaldi made of tests/data/ivector: its archives and its options. The files' README is ../shared/reference."""
+"""What Kaldi 5.5 made of 60 synthetic utterances of 6-dim features (tests/data/ivector), as arrays.
+
+A diagonal UBM of 4 Gaussians after 0 and 4 EM iterations, a full one after 3 more, its posteriors pruned at 0.025, and
+a 5-dim extractor without weight projections as initialised and after 1 and 5 EM iterations, with their i-vectors.
+"""
 
 import re
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Several processes that train one network: the curves of one, no chunk twice, resumed to the same bytes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -186,6 +187,62 @@ def test_a_dead_process_ends_the_others_and_is_named(sets, tmp_path):
     assert stderr.count("\n") == 1
     assert stderr.startswith("train: process 1 of 2: was ended by SIGKILL (log: ")
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+GATHERING = """
+import os, sys, torch
+from sv.training.ranks import Ranks
+ranks = Ranks.join(torch.device("cpu"))
+x_BE = torch.arange(10.0).reshape(5, 2)
+mine_BE = x_BE[ranks.index :: ranks.count].clone().requires_grad_()   # 3 and 2 rows
+all_BE = ranks.gathered(mine_BE)
+loss = (all_BE @ all_BE.T).tril().square().sum() / ranks.count        # every process has the same loss
+loss.backward()
+print(all_BE.detach().tolist(), mine_BE.grad.tolist(), sep="\\n")
+ranks.leave()
+"""
+
+
+def test_gathered_embeddings_and_their_gradients_are_those_of_the_whole_batch():
+    """Two processes with 3 and 2 rows, against one with all five."""
+    place = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(20000 + os.getpid() % 20000), "WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", GATHERING],
+            env={**environment(), **place, "RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    said = [process.communicate(timeout=100) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    (rows, first), (again, second) = ([json.loads(line) for line in out.splitlines()] for out, _ in said)
+    x_BE = torch.arange(10.0).reshape(5, 2)
+    order = [0, 2, 4, 1, 3]
+    assert rows == again == x_BE[order].tolist()
+    whole_BE = x_BE[order].clone().requires_grad_()
+    (whole_BE @ whole_BE.T).tril().square().sum().backward()
+    torch.testing.assert_close(torch.tensor([*first, *second]), whole_BE.grad)
+
+
+def test_two_processes_stopped_within_an_epoch_resume_to_the_same_bytes(sets, tmp_path):
+    """SIGTERM at some moment after the first epoch, so often that one lies within an epoch."""
+    settings = ("training.epochs=4", "training.batch_size=8", "training.chunks_per_speaker=120")  # 90 steps an epoch
+    whole, cut = small_run(tmp_path / "whole", *settings), small_run(tmp_path / "cut", *settings)
+    trained(whole, sets, "--processes", 2)
+    within = 0
+    for pause in (0.1, 0.3):
+        process = started(cut, sets, "--processes", 2)
+        wait_for(cut.checkpoint(), process)
+        time.sleep(pause)
+        process.terminate()
+        process.communicate(timeout=100)
+        within += read_checkpoint(cut.checkpoint())["step"]
+    trained(cut, sets, "--processes", 2)
+    assert within
+    assert left_by(cut) == left_by(whole)
 
 
 def test_a_mistake_in_a_process_is_the_one_line(sets, tmp_path):
