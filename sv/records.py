@@ -115,9 +115,7 @@ class Step:
     def not_as_written(self) -> list[Path]:
         """The outputs of the last run that are not what it wrote; those that are gone are not among them."""
         stored, _ = _read(self._record)
-        outputs = {} if stored is None else stored["outputs"]
-        paths = {self.folder / name: was for name, was in outputs.items()}
-        return [path for path, was in paths.items() if path.exists() and not _same(path, was)]
+        return [path for path in self._not_whole(stored) if path.exists()] if stored else []
 
     @property
     def key(self) -> str:
@@ -130,7 +128,7 @@ class Step:
         """Whether a job's part (`job_done`), made of the same inputs and settings, is still there and whole."""
         stored, _ = _read(_job_record(self.folder, self.name, job))
         same = stored is not None and stored["key"] == self.key and not forced()
-        return same and not self._not_as_written(stored)
+        return same and not any(self._not_whole(stored))
 
     def __str__(self) -> str:
         return f"{self.name} {self.folder}"
@@ -164,16 +162,16 @@ class Step:
         for name, path in paths.items():
             if not _same(path, known[name]):
                 return f"{self._shown(name)} has changed"
-        return self._not_as_written(stored)
+        for path in self._not_whole(stored):
+            return f"{self._shown(self._relative(path))} is {'not what was written' if path.exists() else 'missing'}"
+        return ""
 
-    def _not_as_written(self, stored: dict[str, Any]) -> str:
+    def _not_whole(self, stored: dict[str, Any]) -> Iterator[Path]:
+        """The outputs that a record names and that are missing or not what was written."""
         for name, was in stored["outputs"].items():
             path = self.folder / name
-            if not path.exists():
-                return f"{self._shown(name)} is missing"
-            if not _same(path, was):
-                return f"{self._shown(name)} is not what was written"
-        return ""
+            if not path.exists() or not _same(path, was):
+                yield path
 
     def _shown(self, relative: str) -> str:
         """A path as messages show it: from the current folder."""

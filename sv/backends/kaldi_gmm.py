@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -153,32 +154,32 @@ def _open(path: str | os.PathLike[str], first: str) -> _Reader:
     return file
 
 
-class _Reader:
+class _Reader(ABC):
     """What stands in a file, in order; every method takes the next thing or raises DataError."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
 
-    def token(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def token(self) -> str: ...
 
+    @abstractmethod
     def vector(self) -> np.ndarray:
         """float64 (N,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def matrix(self) -> np.ndarray:
         """float64 (N, M); (0, 0) if empty."""
-        raise NotImplementedError
 
+    @abstractmethod
     def triangle(self) -> np.ndarray:
         """The rows of a symmetric matrix's lower triangle, one after another, float64."""
-        raise NotImplementedError
 
-    def integer(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def integer(self) -> int: ...
 
-    def real(self) -> float:
-        raise NotImplementedError
+    @abstractmethod
+    def real(self) -> float: ...
 
     def expect(self, token: str) -> None:
         """Take this token and no other."""

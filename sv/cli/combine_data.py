@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sv.cli import Parser, run
-from sv.cli.subset_data import refuse_same
 from sv.data.datadir import DataDir, combine
+from sv.data.subsets import refuse_same
 
 
 def main() -> None:

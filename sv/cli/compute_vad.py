@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir
 from sv.data.parts import read_parts
@@ -19,6 +18,7 @@ from sv.features.kaldi_config import read_feature_config
 from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config, require_fit
 from sv.features.waves import read_at_rate, refuse_pipes
 from sv.records import Step, record_of
+from sv.step_jobs import part_done, run_jobs_of
 
 
 def main() -> None:

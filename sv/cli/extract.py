@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
-from sv.data.datadir import DataDir, write_dropped
+from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.parts import join_parts
 from sv.features.files import front_end, inputs
 from sv.records import Step, dry_run
 from sv.run import Run
+from sv.step_jobs import part_done, run_jobs_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +59,7 @@ def make_all(args: argparse.Namespace, this: Run, folder: Path, out: Path) -> No
     parts = out / "arks" / "xvector"
     names = run_jobs_of(step, "extract", jobs, parts)
     print(join_parts(feats, parts, jobs, out, "xvector.scp"))
-    made = [out / name for name in ("xvector.scp", "utt2spk", "spk2utt", "dropped.txt")]
-    step.done(filter(Path.exists, made), names, utterances=len(feats))
+    step.done([*set_files(out), out / "xvector.scp"], names, utterances=len(feats))
 
 
 def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir, out: Path) -> None:

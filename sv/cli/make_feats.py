@@ -7,9 +7,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from sv.arrays import part_done, run_jobs_of
 from sv.cli import Parser, jobs_for, run
-from sv.data.datadir import DataDir, write_dropped
+from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.parts import join_parts
 from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import write_table
@@ -18,6 +17,7 @@ from sv.errors import AudioError, DataError
 from sv.features.kaldi_config import read_feature_config
 from sv.features.waves import read_at_rate, refuse_pipes
 from sv.records import Step
+from sv.step_jobs import part_done, run_jobs_of
 
 
 def main() -> None:
@@ -72,8 +72,7 @@ def make_all(args: argparse.Namespace, out: Path) -> None:
     parts = out / "arks" / "feats"
     names = run_jobs_of(step, "make_feats", jobs, parts)
     print(join_parts(data, parts, jobs, out, "feats.scp", ["utt2num_frames"]))
-    made = [out / name for name in ("feats.scp", "utt2num_frames", "utt2spk", "spk2utt", "feats.conf", "dropped.txt")]
-    step.done(filter(Path.exists, made), names, utterances=len(data))
+    step.done([*set_files(out), out / "feats.conf"], names, utterances=len(data))
 
 
 def make_part(args: argparse.Namespace, data: DataDir, out: Path) -> None:

@@ -156,8 +156,7 @@ def how_trained(this: Run) -> str | None:
     if counts is None:
         return None
     unit = "iterations" if this.system.ivector else "epochs"
-    numbers = [(counts.get(name, 0), name) for name in ("utterances", "speakers")]
-    return f"{counts.get('epochs', 0)} {unit} on " + " of ".join(f"{count:,} {name}" for count, name in numbers)
+    return f"{counts['epochs']} {unit} on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers"
 
 
 def made_by() -> list[str]:

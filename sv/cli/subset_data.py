@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir
-from sv.data.subsets import draw, draw_per_speaker, first
+from sv.data.subsets import draw, draw_per_speaker, first, refuse_same
 from sv.data.tables import read_lines
 from sv.errors import ConfigError, DataError
 
@@ -58,12 +58,6 @@ def few_of(kept: DataDir, per_speaker: int | None) -> str:
     """How many speakers have fewer utterances than were asked for, where any."""
     few = sum(len(utts) < per_speaker for utts in kept.spk2utt.values()) if per_speaker else 0
     return f" ({few} of these have fewer than {per_speaker})" if few else ""
-
-
-def refuse_same(out: Path, *inputs: Path) -> None:
-    """Raise ConfigError if a directory would be written over one that it is made of."""
-    if out.resolve() in {path.resolve() for path in inputs}:
-        raise ConfigError(f"{out} would be written over itself; name another folder to write")
 
 
 if __name__ == "__main__":

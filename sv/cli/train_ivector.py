@@ -5,7 +5,9 @@ Diagonal UBM, full UBM and extractor are a step each: what is finished of them i
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir, write_dropped
@@ -14,6 +16,11 @@ from sv.features.files import inputs
 from sv.records import Step, record_of
 from sv.run import Run
 from sv.training.step import training_step
+
+if TYPE_CHECKING:
+    import torch
+
+    from sv.features.files import VoicedUtterances
 
 EXTRACTOR = ("dim", "iterations")  # what of the `ivector` block the UBM does not depend on
 
@@ -28,79 +35,125 @@ def main() -> None:
     this = Run.open(args.run)
     if this.system.ivector is None:
         raise ConfigError(f"{args.run}: {this.name} is no i-vector system; steps/train.sh trains networks")
-    folder = args.train / "feats" / this.system.features
-    diag, full, extractor = steps_of(this, folder)
-    if extractor.skip():
-        return
-    train(this, folder, args.ngpu, diag, full, extractor)
+    training = Training(this, args.train / "feats" / this.system.features, args.ngpu)
+    # One after the other: whether a step holds is asked when the one before it has left its record.
+    training.diag_ubm()
+    training.full_ubm()
+    training.extractor()
 
 
-def steps_of(this: Run, folder: Path) -> tuple[Step, Step, Step]:
-    """The three steps."""
-    settings = this.trained_by()
-    settings["ivector"] = {key: value for key, value in settings["ivector"].items() if key not in EXTRACTOR}
-    ubm = {"system": settings, "seed": this.seed}
-    diag = Step("train_diag_ubm", this.path, inputs=inputs(folder, this.system.vad), settings=ubm)
-    full = Step("train_full_ubm", this.path, inputs=[record_of("train_diag_ubm", this.path)], settings=ubm)
-    return diag, full, training_step(this, folder, after=(record_of("train_full_ubm", this.path),))
+class Training:
+    """The three steps of a run; what they share is made when the first of them has something to do."""
 
+    def __init__(self, this: Run, folder: Path, ngpu: int | None) -> None:
+        self.this, self.folder, self.ngpu = this, folder, ngpu
+        self.settings = this.system.ivector
+        self.dubm, self.ubm, self.ie = (this.path / f"final.{kind}" for kind in ("dubm", "ubm", "ie"))
 
-def train(this: Run, folder: Path, ngpu: int | None, diag_step: Step, full_step: Step, step: Step) -> None:
-    """Train what is not there yet, one after the other."""
-    from sv.backends.ivector import Extractor, StatsStream, ubm_posteriors
-    from sv.backends.ivector_training import train_extractor
-    from sv.backends.kaldi_gmm import read_diag_gmm, read_full_gmm, write_diag_gmm, write_extractor, write_full_gmm
-    from sv.backends.ubm_training import train_diag_ubm, train_full_ubm
-    from sv.features.files import FeatureReader
-    from sv.models.device import pick_device
-    from sv.training.progress import log, log_to
+    def diag_ubm(self) -> None:
+        """Leave final.dubm."""
+        step = Step("train_diag_ubm", self.this.path, inputs=self._features(), settings=self._ubm_settings())
+        if step.skip():
+            return
+        from sv.backends.kaldi_gmm import write_diag_gmm
+        from sv.backends.ubm_training import train_diag_ubm
 
-    settings, device = this.system.ivector, pick_device(ngpu)
-    reader = FeatureReader.of_system(folder, this.system)
-    log_to(this.path / "log" / "train.log")
-
-    def tell(line: str) -> None:
-        log.info(f"train {this.name}  {line}")
-
-    silent = {utt: "no voiced frame" for utt, count in reader.num_frames.items() if count == 0}
-    write_dropped(this.path / "dropped.txt", silent)
-    tell(f"{len(reader.num_frames) - len(silent)} utterances, {reader.dim}-dimensional features, {device}")
-    frames = reader.voiced()
-    paths = {name: this.path / f"final.{name}" for name in ("dubm", "ubm", "ie")}
-    if not diag_step.skip():
-        diag_step.begin()
+        step.begin()
         diag = train_diag_ubm(
-            frames,
-            settings.num_gaussians,
-            this.seed,
-            settings.ubm_frames,
-            iterations=settings.diag_iterations,
-            device=device,
-            log=tell,
+            self._frames,
+            self.settings.num_gaussians,
+            self.this.seed,
+            self.settings.ubm_frames,
+            iterations=self.settings.diag_iterations,
+            device=self._device,
+            log=self._tell,
         )
-        write_diag_gmm(paths["dubm"], diag)
-        diag_step.done([paths["dubm"]], gaussians=diag.num_gauss)
-    diag = read_diag_gmm(paths["dubm"])  # what is on disk counts, however it came there
-    _, full_step, step = steps_of(this, folder)  # with the record that is there now
-    if not full_step.skip():
-        full_step.begin()
-        full = train_full_ubm(frames, diag, settings.full_iterations, settings.num_gselect, device=device, log=tell)
-        write_full_gmm(paths["ubm"], full)
-        full_step.done([paths["ubm"]], gaussians=full.num_gauss)
-    full = read_full_gmm(paths["ubm"])
-    *_, step = steps_of(this, folder)
-    step.begin()
-    posteriors = ubm_posteriors(full, None, settings.num_gselect, settings.min_post)
-    kept = this.path / ".posteriors.partial"
-    try:
-        stats = StatsStream(frames, posteriors, full.num_gauss, device=device, posteriors_file=kept, second_order=True)
-        extractor = Extractor.initial(full, settings.dim, this.seed).to(device)
-        extractor = train_extractor(extractor, stats, settings.iterations, tell)
-    finally:
-        kept.unlink(missing_ok=True)
-    write_extractor(paths["ie"], extractor)
-    utt2spk = DataDir.read(folder).utt2spk
-    step.done(paths.values(), epochs=settings.iterations, utterances=len(utt2spk), speakers=len(set(utt2spk.values())))
+        write_diag_gmm(self.dubm, diag)
+        step.done([self.dubm], gaussians=diag.num_gauss)
+
+    def full_ubm(self) -> None:
+        """Leave final.ubm, from final.dubm."""
+        made_of = [*self._features(), record_of("train_diag_ubm", self.this.path)]
+        step = Step("train_full_ubm", self.this.path, inputs=made_of, settings=self._ubm_settings())
+        if step.skip():
+            return
+        from sv.backends.kaldi_gmm import read_diag_gmm, write_full_gmm
+        from sv.backends.ubm_training import train_full_ubm
+
+        step.begin()
+        full = train_full_ubm(
+            self._frames,
+            read_diag_gmm(self.dubm),
+            self.settings.full_iterations,
+            self.settings.num_gselect,
+            device=self._device,
+            log=self._tell,
+        )
+        write_full_gmm(self.ubm, full)
+        step.done([self.ubm], gaussians=full.num_gauss)
+
+    def extractor(self) -> None:
+        """Leave final.ie, from final.ubm; the record of the whole training."""
+        step = training_step(self.this, self.folder, after=(record_of("train_full_ubm", self.this.path),))
+        if step.skip():
+            return
+        from sv.backends.ivector import Extractor, StatsStream, ubm_posteriors
+        from sv.backends.ivector_training import train_extractor
+        from sv.backends.kaldi_gmm import read_full_gmm, write_extractor
+
+        step.begin()
+        full = read_full_gmm(self.ubm)
+        posteriors = ubm_posteriors(full, None, self.settings.num_gselect, self.settings.min_post)
+        kept = self.this.path / ".posteriors.partial"
+        try:
+            stats = StatsStream(
+                self._frames,
+                posteriors,
+                full.num_gauss,
+                device=self._device,
+                posteriors_file=kept,
+                second_order=True,
+            )
+            initial = Extractor.initial(full, self.settings.dim, self.this.seed).to(self._device)
+            write_extractor(self.ie, train_extractor(initial, stats, self.settings.iterations, self._tell))
+        finally:
+            kept.unlink(missing_ok=True)
+        data = DataDir.read(self.folder)
+        counts = {"utterances": len(data), "speakers": data.num_speakers}
+        step.done([self.dubm, self.ubm, self.ie], epochs=self.settings.iterations, **counts)
+
+    def _features(self) -> list[Path]:
+        return inputs(self.folder, self.this.system.vad)
+
+    def _ubm_settings(self) -> dict[str, Any]:
+        system = self.this.trained_by()
+        system["ivector"] = {key: value for key, value in system["ivector"].items() if key not in EXTRACTOR}
+        return {"system": system, "seed": self.this.seed}
+
+    @cached_property
+    def _device(self) -> torch.device:
+        from sv.models.device import pick_device
+
+        return pick_device(self.ngpu)
+
+    @cached_property
+    def _frames(self) -> VoicedUtterances:
+        """The training utterances; those without a voiced frame go to dropped.txt."""
+        from sv.features.files import FeatureReader
+        from sv.training.progress import log_to
+
+        reader = FeatureReader.of_system(self.folder, self.this.system)
+        log_to(self.this.path / "log" / "train.log")
+        silent = {utt: "no voiced frame" for utt, count in reader.num_frames.items() if count == 0}
+        write_dropped(self.this.path / "dropped.txt", silent)
+        count = len(reader.num_frames) - len(silent)
+        self._tell(f"{count} utterances, {reader.dim}-dimensional features, {self._device}")
+        return reader.voiced()
+
+    def _tell(self, line: str) -> None:
+        from sv.training.progress import log
+
+        log.info(f"train {self.this.name}  {line}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from sv.data.datadir import DataDir, shuffled
-from sv.errors import DataError
+from sv.errors import ConfigError, DataError
 
 
 def first(data: DataDir, count: int) -> DataDir:
@@ -33,6 +34,12 @@ def draw_per_speaker(data: DataDir, count: int, seed: int) -> DataDir:
             left[speaker] -= 1
             kept.append(utt)
     return data.subset(kept)
+
+
+def refuse_same(out: Path, *inputs: Path) -> None:
+    """Raise ConfigError if a directory would be written over one that it is made of."""
+    if out.resolve() in {path.resolve() for path in inputs}:
+        raise ConfigError(f"{out} would be written over itself; name another folder to write")
 
 
 def _require(data: DataDir, count: int) -> None:

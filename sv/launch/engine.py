@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -23,7 +24,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Engine(Settings):
+class Engine(Settings, ABC):
     """Where jobs run. An engine is its settings."""
 
     def for_command(self, command: str) -> Engine:
@@ -33,6 +34,7 @@ class Engine(Settings):
     def require(self) -> None:
         """Raise a UserError if a program that the engine calls is not there."""
 
+    @abstractmethod
     def run(self, array: Array, attempt: int, tick: Tick) -> dict[int, Ending]:
         """Run every job to its end, also when another fails, and end all of them if this is interrupted.
 
@@ -43,7 +45,6 @@ class Engine(Settings):
         Returns:
             How each job ended, by its number.
         """
-        raise NotImplementedError
 
 
 def known_command(commands: dict[str, Value]) -> dict[str, Value]:

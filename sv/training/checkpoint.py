@@ -11,7 +11,7 @@ import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -78,6 +78,15 @@ MODULES = ("model", "head", "optimiser", "scaler")
 PLAIN = ("speakers", "feature_dim", "key", "epoch", "step", "curves")
 
 
+class _Point(NamedTuple):
+    """Where in which training a checkpoint was written, and its best epoch by then."""
+
+    key: str
+    epoch: int
+    step: int
+    best: int
+
+
 class Checkpoints:
     """A run's folder of checkpoints, of a training of `epochs` epochs.
 
@@ -95,35 +104,40 @@ class Checkpoints:
         if not state.step:
             self._end_epoch(state.epoch, state.best[1])
 
-    def restore(self, state: TrainingState, anew: bool = False) -> None:
+    def restore(self, state: TrainingState, anew: bool = False) -> Path | None:
         """Load the latest state of this very training from which all that it leaves can be had; none if `anew`.
+
+        Returns the checkpoint that was loaded.
 
         Damaged checkpoints are named in the log and removed. One that is gone is named again after another that is
         the same, or else the training goes back to the epoch before it. Checkpoints of a training of other data or
         settings are moved to a folder beside, as they may have cost days.
         """
         whole = {} if anew else self._whole()
-        if not whole or next(iter(whole.values()))["key"] != state.key:
+        newest = next(iter(whole), None)
+        if newest is None or whole[newest].key != state.key:
             if self.folder.exists() and any(self.folder.iterdir()):
                 self._set_aside()
-            return
-        newest, stored = next(iter(whole.items()))
-        epoch, best = stored["epoch"], stored["best"][1]
+            return None
+        epoch, best = whole[newest].epoch, whole[newest].best
         if newest != self.last:
             self._name_also(newest, self.last)
-        if stored["step"] == 0:  # perhaps cut short before it had its other names
+        if whole[newest].step == 0:  # perhaps cut short before it had its other names
             self._end_epoch(epoch, best)
         if best and self.best not in whole and self._of_epoch(best).exists():
             self._name_also(self._of_epoch(best), self.best)
         at_the_end = range(max(self.epochs - self.keep, 0) + 1, epoch + 1)  # of those that stay in the end
         lost = [e for e in at_the_end if not self._of_epoch(e).exists()]
         lost += [best] * (best > 0 and not self.best.exists())
-        if not lost:
-            state.load(self.last)
-        elif before := [path for path in self._epochs() if whole.get(path, stored)["epoch"] < min(lost)]:
-            state.load(before[0])
         if lost:
             log.warning(f"train: the checkpoint of epoch {min(lost)} is gone; training goes back to before it")
+            before = [e for e in range(min(lost)) if self._of_epoch(e).exists()]
+            path = self._of_epoch(before[-1]) if before else None
+        else:
+            path = self.last
+        if path:
+            state.load(path)
+        return path
 
     def _end_epoch(self, epoch: int, best: int) -> None:
         """Give last.pt, of an epoch's end, its other names; remove the epochs that are no longer kept."""
@@ -133,16 +147,25 @@ class Checkpoints:
         for old in self._epochs()[self.keep :]:
             old.unlink()
 
-    def _whole(self) -> dict[Path, dict[str, Any]]:
-        """The checkpoints that can be read, the latest state first; the others are named in the log and removed."""
-        found = {}
+    def _whole(self) -> dict[Path, _Point]:
+        """The checkpoints that can be read, the latest state first; the others are named in the log and removed.
+
+        A file is read once under all its names, and its weights are not kept.
+        """
+        found: dict[Path, _Point] = {}
         for path in [self.last, *self._epochs(), self.best]:
-            if path.exists():
-                try:
-                    found[path] = read_checkpoint(path)
-                except DataError as error:
-                    log.warning(f"train: {error}")
-                    path.unlink()
+            if not path.exists():
+                continue
+            if (same := next((other for other in found if other.samefile(path)), None)) is not None:
+                found[path] = found[same]
+                continue
+            try:
+                stored = read_checkpoint(path)
+            except DataError as error:
+                log.warning(f"train: {error}")
+                path.unlink()
+            else:
+                found[path] = _Point(stored["key"], stored["epoch"], stored["step"], stored["best"][1])
         return found
 
     def _epochs(self) -> list[Path]:

@@ -11,13 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sv.errors import UserError
+from sv.models.device import pick_device
 from sv.run import Run
 from sv.training.checkpoint import read_checkpoint
 
@@ -31,8 +31,7 @@ def run_processes(this: Run, count: int, ngpu: int | None, nodes: int = 1) -> bo
     the others are ended within half a minute. Raises UserError that names the process that was the first to fail, its
     last words and its log.
     """
-    if ngpu and ngpu > torch.cuda.device_count():
-        raise UserError(f"--ngpu {ngpu}, but torch sees {torch.cuda.device_count()} GPUs here")
+    pick_device(ngpu)  # told here, in one line, rather than by every process
     logs = this.path / "log" / f"processes{os.environ['SLURM_NODEID'] if nodes > 1 else ''}"
     shutil.rmtree(logs, ignore_errors=True)  # of an earlier time
     logs.mkdir(parents=True)
@@ -72,11 +71,24 @@ def _meeting_place() -> str:
 
 
 def _why(failures: dict[int, ProcessFailure], count: int, logs: Path) -> str:
-    """What the first to fail said last: one that a signal killed, before those that then lost it."""
-    rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode != -signal.SIGKILL, item[1].timestamp))
-    log = next(logs.glob(f"*/attempt_0/{failure.local_rank}/stderr.log"), logs)
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
-    said = [line for line in lines if line.strip()]
-    how = f"was ended by {signal.Signals(-failure.exitcode).name}" if failure.exitcode < 0 else None
-    what = how or (said[-1].removeprefix("train: ") if said else f"exit code {failure.exitcode}")
+    """What went wrong in the process that the others failed for.
+
+    That is one that was killed, or else one that said in a line why it ends, or else the first: those that lose
+    another end in many ways, by SIGABRT among them, and the launcher may see that before what it follows from.
+    """
+    rank, first = min(failures.items(), key=lambda item: (item[1].exitcode != -signal.SIGKILL, item[1].timestamp))
+    last_words = {log: _last_line(log) for log in sorted(logs.glob("*/attempt_0/*/stderr.log"))}
+    told = [log for log, line in last_words.items() if line.startswith("train: ")]
+    log = next((log for log in last_words if log.parent.name == str(first.local_rank)), logs)
+    if first.exitcode != -signal.SIGKILL and told and log not in told:
+        log = told[0]
+        rank += int(log.parent.name) - first.local_rank
+    elif first.exitcode < 0:
+        return f"process {rank} of {count}: was ended by {signal.Signals(-first.exitcode).name} (log: {log})"
+    what = last_words.get(log, "").removeprefix("train: ") or f"exit code {first.exitcode}"
     return f"process {rank} of {count}: {what} (log: {log})"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -88,6 +89,13 @@ class Ranks:
         answers = torch.tensor([float(question) for question in questions])
         dist.all_reduce(answers, dist.ReduceOp.MAX, group=self.talk)
         return [bool(answer) for answer in answers.tolist()]
+
+    def told(self, value: Any) -> Any:
+        """The leader's value."""
+        values = [value]
+        if self.count > 1:
+            dist.broadcast_object_list(values, group=self.talk)
+        return values[0]
 
     def wait(self) -> None:
         """Wait until all processes are here."""

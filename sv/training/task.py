@@ -84,11 +84,9 @@ def train_network(
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
     checkpoints = Checkpoints(this.path / "checkpoints", settings.epochs, settings.keep_last)
-    if ranks.leads:  # it may move what is there
-        checkpoints.restore(state, anew=forced())
-    ranks.wait()
-    if not ranks.leads:
-        checkpoints.restore(state)
+    restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
+    if restored and not ranks.leads:
+        state.load(restored)
         state.sums.become(Sums())  # the leader has those of all
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(

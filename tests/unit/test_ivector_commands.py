@@ -70,7 +70,8 @@ def test_what_is_finished_is_not_trained_again(command, sets, tmp_path):
     """All of it; after another size of the extractor, the UBM; after other Gaussians, nothing."""
     run = ivector_run(tmp_path)
     train(command, run, sets)
-    assert train(command, run, sets)[1] == f"train {run.path}: unchanged, skipped\n"
+    steps = ("train_diag_ubm", "train_full_ubm", "train")
+    assert train(command, run, sets)[1] == "".join(f"{step} {run.path}: unchanged, skipped\n" for step in steps)
     said = train(command, ivector_run(tmp_path, dim=4), sets)[1]
     assert "runs again (system.ivector.dim is 4, was 5)" in said
     assert f"train_diag_ubm {run.path}: unchanged, skipped" in said
@@ -96,6 +97,39 @@ def test_cut_short_after_the_ubm_it_goes_on_there(command, sets, tmp_path, monke
     assert f"train_full_ubm {cut.path}: unchanged, skipped" in said
     assert left_by(cut) == left_by(whole)
     assert not list(cut.path.glob(".posteriors*"))
+
+
+def test_cut_short_in_a_forced_run_it_goes_on(command, sets, tmp_path, monkeypatch):
+    """In the full UBM: the extractor's record of before says that the UBM was begun, which must not end the rerun."""
+    run = ivector_run(tmp_path)
+    train(command, run, sets)
+    whole = left_by(run)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setenv("SV_FORCE", "1")
+        patched.setattr("sv.backends.ubm_training.train_full_ubm", killed)
+        assert train(command, run, sets)[0] == 130
+    assert train(command, run, sets)[0] == 0
+    assert left_by(run) == whole
+
+
+@pytest.mark.parametrize("name", ["final.dubm", "final.ubm", "final.ie"])
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_damaged_models_are_named_and_trained_again(command, sets, tmp_path, name, damage):
+    run = ivector_run(tmp_path)
+    train(command, run, sets)
+    whole = left_by(run)
+    if damage == "gone":
+        (run.path / name).unlink()
+    else:
+        (run.path / name).write_bytes(whole[name][:-9] + b"x" + whole[name][-8:])
+    code, said, _ = train(command, run, sets)
+    assert code == 0
+    assert f"{name} is {'missing' if damage == 'gone' else 'not what was written'}" in said
+    assert left_by(run) == whole
 
 
 def test_mistakes_are_one_line(command, sets, tmp_path):

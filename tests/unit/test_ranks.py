@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from trainings import small_run, write_sets
 
 from sv.cli.train import train_run
 from sv.errors import ConfigError
 from sv.records import record_of
 from sv.training.checkpoint import read_checkpoint
+from sv.training.processes import _why
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import BalancedChunks
 from sv.training.sync_batch_norm import _AllBatchNorm1d
@@ -252,6 +254,19 @@ def test_a_mistake_in_a_process_is_the_one_line(sets, tmp_path):
     assert process.returncode == 1
     assert stderr.count("\n") == 1
     assert "training.batch_size: a batch of 3 chunks cannot be shared by 4 processes" in stderr
+
+
+@pytest.mark.parametrize("seen", [{3: -signal.SIGABRT}, {3: -signal.SIGABRT, 1: 1}])
+def test_what_a_process_said_goes_before_the_end_of_those_that_lost_it(seen, tmp_path):
+    said = {1: "Traceback\n  lost\n", 2: "a warning\ntrain: too few chunks\n\n", 3: "terminate called\n"}
+    for rank, text in said.items():
+        log = tmp_path / "ranks" / "attempt_0" / str(rank) / "stderr.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(text)
+    failures = {rank: ProcessFailure(rank, 1, code, "none") for rank, code in seen.items()}
+    assert _why(failures, 4, tmp_path) == f"process 2 of 4: too few chunks (log: {log.parents[1]}/2/stderr.log)"
+    killed = {**failures, 0: ProcessFailure(0, 1, -signal.SIGKILL, "none")}
+    assert _why(killed, 4, tmp_path) == f"process 0 of 4: was ended by SIGKILL (log: {tmp_path})"
 
 
 def test_sigterm_saves_and_says_that_it_will_resume(sets, tmp_path):

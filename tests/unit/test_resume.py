@@ -7,6 +7,7 @@ import pytest
 import torch
 from trainings import small_run, write_sets
 
+import sv.training.checkpoint
 import sv.training.loop
 from sv.cli.train import train_run
 from sv.errors import DataError
@@ -220,6 +221,19 @@ def test_another_setting_trains_anew_and_keeps_the_old_network_beside(whole, set
     aside = run.path / "checkpoints-before-1"
     assert {path.name: path.read_bytes() for path in aside.iterdir()}.items() <= before.items()
     assert settings_of("train", run.path)["system"]["training"]["epochs"] == 3
+
+
+def test_a_checkpoint_is_read_once_under_all_its_names(sets, tmp_path, monkeypatch):
+    """last.pt, best.pt and two epochs are two files or three; the one that is taken is then loaded."""
+    run = small_run(tmp_path, *SETTINGS)
+    train_run(run, *sets, ngpu=0, workers=0)
+    files = {path.stat().st_ino for path in (run.path / "checkpoints").iterdir()}
+    record_of("train", run.path).unlink()
+    read = []
+    honest = sv.training.checkpoint.read_checkpoint
+    monkeypatch.setattr(sv.training.checkpoint, "read_checkpoint", lambda path: read.append(path) or honest(path))
+    train_run(run, *sets, ngpu=0, workers=0)
+    assert len(read) == len(files) + 1
 
 
 def test_average_is_of_epochs_that_are_kept():
