@@ -143,6 +143,8 @@ done
 
 data=${work:+$work/}data/$recipe
 exp=${work:+$work/}exp/$recipe
+adapt=''   # whether there is a set of unlabelled speech to adapt to, in this run or since an earlier one
+[[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes configure_options+=(--adapt)
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
 

@@ -93,6 +93,10 @@ class Run:
                 f"{folder} was made with {key} = {now}, what {self.name} was trained on with {was}; run stage 1"
             )
 
+    def needs_adapt(self) -> str | None:
+        """A back end that learns from unlabelled embeddings of another domain, if any does."""
+        return next((name for name, settings in self.system.backends.items() if settings.needs_adapt), None)
+
     def require_backend(self, name: str) -> None:
         """Raise a ConfigError if a back end was trained with other settings than this run's."""
         settings = self.system.backends[name].model_dump(mode="json")

@@ -10,44 +10,39 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from sv.backend_settings import Backend
 from sv.errors import ConfigError
+from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
 
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Published(_Strict):
+class Published(Strict):
     """What a paper reports for this system; shown beside our figures, never as ours."""
 
     source: str
     backends: tuple[str, ...]  # those of this system that the figures are for
     eer: dict[str, float]  # trial list -> EER in %
-    num_trials: dict[str, int] = {}  # of each list as published; on a list of another size nothing is shown
+    num_trials: dict[str, int] = Field({})  # of each list as published; on a list of another size nothing is shown
 
 
-class SlidingCmn(_Strict):
+class SlidingCmn(Strict):
     """Sliding-window cepstral mean normalisation; `window` in frames."""
 
     window: PositiveInt = 300
     norm_vars: bool = False
 
 
-class Deltas(_Strict):
+class Deltas(Strict):
     """Time derivatives appended to the features: how many, each over `window` frames to both sides."""
 
     order: PositiveInt = 2
     window: PositiveInt = 3
 
 
-class XVector(_Strict):
+class XVector(Strict):
     """The x-vector TDNN's widths: five frame-level layers, then two segment-level ones."""
 
     trunk: Literal["xvector"]
@@ -62,7 +57,7 @@ class XVector(_Strict):
     segment_channels: PositiveInt = 512
 
 
-class IVector(_Strict):
+class IVector(Strict):
     """An i-vector extractor: a full-covariance universal background model and a total-variability space.
 
     Defaults are those of Kaldi's sre16 and voxceleb recipes.
@@ -78,30 +73,30 @@ class IVector(_Strict):
     min_post: Annotated[float, Field(ge=0, lt=1)] = 0.025  # posteriors below it are dropped
 
 
-class Softmax(_Strict):
+class Softmax(Strict):
     """Linear layer and cross entropy over the training speakers."""
 
     name: Literal["softmax"]
 
 
-class Adam(_Strict):
+class Adam(Strict):
     """Adam (Kingma & Ba 2015)."""
 
     name: Literal["adam"]
     lr: PositiveFloat
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
 
 
-class Sgd(_Strict):
+class Sgd(Strict):
     """SGD with momentum."""
 
     name: Literal["sgd"]
     lr: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
 
 
-class Training(_Strict):
+class Training(Strict):
     """How a network is trained. An epoch draws `chunks_per_speaker` chunks from every speaker."""
 
     chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
@@ -123,29 +118,20 @@ class Training(_Strict):
         return self
 
 
-class Extraction(_Strict):
-    """The network that embeddings are extracted with: of the last epoch or the best, or the mean of the last ones."""
+class Extraction(Strict):
+    """The network that embeddings are extracted with: of the last epoch or the best, or the mean of the last ones.
+
+    The last two are of i-vectors: with less weight on the frames, or a limit to how many count, the prior counts for
+    more, as neighbouring frames are not independent (Kaldi's --acoustic-weight and --max-count).
+    """
 
     checkpoint: Literal["last", "best"] = "last"  # best by EER on held-out utterances
     average: PositiveInt = 1  # networks of the last epochs whose weights are averaged
+    acoustic_weight: Annotated[float, Field(gt=0, le=1)] = 1.0  # factor on an utterance's statistics
+    max_count: NonNegativeFloat = 0.0  # frames that count, at most, after that factor; 0 for no limit
 
 
-class CosineBackend(_Strict):
-    """Cosine of embeddings, after subtracting the training mean if `centre`."""
-
-    name: Literal["cosine"]
-    centre: bool = True
-
-
-class PldaBackend(_Strict):
-    """Mean subtraction, LDA, length normalisation, two-covariance PLDA."""
-
-    name: Literal["plda"]
-    lda_dim: PositiveInt
-    iterations: PositiveInt = 10
-
-
-class System(_Strict):
+class System(Strict):
     """A system of `conf/systems/`, whole."""
 
     published: Published | None = None
@@ -158,7 +144,7 @@ class System(_Strict):
     loss: Softmax | None = None
     training: Training | None = None
     extraction: Extraction = Extraction()
-    backends: dict[str, Annotated[CosineBackend | PldaBackend, Field(discriminator="name")]]
+    backends: dict[str, Backend]
 
     @property
     def embedding_dim(self) -> int:
@@ -181,7 +167,11 @@ class System(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _networks_to_average(self) -> System:
+    def _extraction_of_its_kind(self) -> System:
+        other = ("checkpoint", "average") if self.ivector else ("acoustic_weight", "max_count")
+        for name in other:
+            if getattr(self.extraction, name) != Extraction.model_fields[name].default:
+                raise ValueError(f"extraction.{name}: only {'networks have' if self.ivector else 'i-vectors have'} it")
         if not self.training:
             return self
         average, keep = self.extraction.average, self.training.keep_last
@@ -194,12 +184,15 @@ class System(_Strict):
     @model_validator(mode="after")
     def _lda_within_the_embedding(self) -> System:
         for name, backend in self.backends.items():
-            if isinstance(backend, PldaBackend) and backend.lda_dim > self.embedding_dim:
+            if backend.lda_dim and backend.lda_dim > self.embedding_dim:
                 raise ValueError(
                     f"backends.{name}.lda_dim: {backend.lda_dim} dimensions cannot be taken from embeddings of"
                     f" {self.embedding_dim} ({'ivector.dim' if self.ivector else 'model.embedding_dim'})"
                 )
         return self
+
+
+OPTIONAL_BLOCKS = {"ivector", "model", "loss", "training"}  # a network's or an i-vector extractor's
 
 
 def find_systems(conf: str | os.PathLike[str]) -> dict[str, Path]:
@@ -217,7 +210,8 @@ def load_system(
 ) -> System:
     """Read a system's YAML, lay overlays (YAML of the same form) over it, then `path.to.key=value` settings.
 
-    Of an overlay only those blocks are laid that the system has: one budget serves networks and i-vectors.
+    Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
+    serve networks and i-vectors side by side (`lacks_block` tells).
 
     Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
     or setting that brought it in.
@@ -225,9 +219,11 @@ def load_system(
     sources, trees = [str(path)], [read_yaml(path)]
     for overlay in overlays:
         sources.append(str(overlay))
-        optional = {"ivector", "model", "loss", "training"} - trees[-1].keys()
-        trees.append(laid_over(trees[-1], {k: v for k, v in read_yaml(overlay).items() if k not in optional}))
+        lacks = OPTIONAL_BLOCKS - trees[-1].keys()
+        trees.append(laid_over(trees[-1], {k: v for k, v in read_yaml(overlay).items() if k not in lacks}))
     for setting in sets:
+        if _block_of(setting) in OPTIONAL_BLOCKS - trees[-1].keys():
+            continue
         sources.append(f"--set {setting}")
         trees.append(with_setting(trees[-1], setting))
     found = _check(trees[-1])
@@ -235,6 +231,18 @@ def load_system(
         return found
     first = next(source for source, tree in zip(sources, trees, strict=True) if _check(tree) == found)
     raise ConfigError(f"{first}: {found}")
+
+
+def lacks_block(system: System, setting: str) -> bool:
+    """Whether a `path.to.key=value` is of a block that this system does not have, and does nothing to it."""
+    block = _block_of(setting)
+    return block in OPTIONAL_BLOCKS and getattr(system, block) is None
+
+
+def _block_of(setting: str) -> str | None:
+    """The block that a setting below it belongs to; a block that is set as a whole may be a new one."""
+    block, dot, _ = setting.partition("=")[0].partition(".")
+    return block if dot else None
 
 
 def validate_system(tree: Tree, source: str | os.PathLike[str]) -> System:

@@ -62,13 +62,15 @@ def first_problem(error: ValidationError, model: type[BaseModel], tree: dict[str
 
 
 def _meant(key: str, here: Iterable[str], everywhere: Iterable[str]) -> str:
-    """As `nearest` of the keys of a block, or the key's whole path if it stands in one other block."""
+    """As `nearest` of the keys of a block, or the key's whole path if it stands in one other block or two."""
     paths: dict[str, set[str]] = {}
     for path in everywhere:
         paths.setdefault(path.rpartition(".")[2], set()).add(path)
-    elsewhere = {name: found.pop() for name, found in paths.items() if len(found) == 1}
     here = list(here)
-    if key not in elsewhere and not difflib.get_close_matches(key, here, 1):
+    if key not in here and 0 < len(paths.get(key, ())) <= 2:
+        return f"; did you mean {' or '.join(sorted(paths[key]))}?"
+    elsewhere = {name: found.pop() for name, found in paths.items() if len(found) == 1}
+    if not difflib.get_close_matches(key, here, 1):
         key = next(iter(difflib.get_close_matches(key, elsewhere, 1)), key)
     return f"; did you mean {elsewhere[key]}?" if key in elsewhere else nearest(key, here)
 

@@ -3,9 +3,9 @@
 # in minutes and compares systems in the small; says nothing about real speakers.
 
 title="synthetic speech, generated on the spot"
-default_systems=xvector-small
+default_systems=xvector-small,ivector-small
 data_roots=()
-optional_roots=(mini)     # a corpus that local/generate_mini.py made with other options
+optional_roots=(mini adapt)     # a corpus made with other options; unlabelled speech that back ends adapt to
 
 run_stages() {
   stage 0 "data: generate the corpus, prepare its sets, hold out sessions" && {
@@ -16,10 +16,14 @@ run_stages() {
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" --disjoint-from "$data/vox1_train" "$data/vox1_test"
+    if [[ -n ${root[adapt]:-} ]]; then
+      "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
+      steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
+    fi
   }
 
   stage 1 "features and VAD" && {
-    for set in vox1_train vox1_valid vox1_test; do
+    for set in vox1_train vox1_valid vox1_test ${adapt:+adapt}; do
       for name in "${features[@]}"; do
         steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
       done
@@ -44,7 +48,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${runs[@]}"; do
-      for set in vox1_train vox1_test; do
+      for set in vox1_train vox1_test ${adapt:+adapt}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -52,7 +56,7 @@ run_stages() {
 
   stage 6 "back ends" && {
     for run in "${runs[@]}"; do
-      steps/train_backends.sh --train vox1_train "$run"
+      steps/train_backends.sh --train vox1_train ${adapt:+--adapt adapt} "$run"
     done
   }
 

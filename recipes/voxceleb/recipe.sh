@@ -4,6 +4,7 @@
 title="VoxCeleb1"
 default_systems=vox1-xvector
 data_roots=(voxceleb1)
+optional_roots=(adapt)          # unlabelled speech that back ends adapt to
 
 run_stages() {
   stage 0 "data: sets and trial lists, sessions held out" && {
@@ -12,10 +13,14 @@ run_stages() {
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" --disjoint-from "$data/vox1_train" "$data/vox1_test"
+    if [[ -n ${root[adapt]:-} ]]; then
+      "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
+      steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
+    fi
   }
 
   stage 1 "features and VAD" && {
-    for set in vox1_train vox1_valid vox1_test; do
+    for set in vox1_train vox1_valid vox1_test ${adapt:+adapt}; do
       for name in "${features[@]}"; do
         steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
       done
@@ -40,7 +45,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${runs[@]}"; do
-      for set in vox1_train vox1_test; do
+      for set in vox1_train vox1_test ${adapt:+adapt}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -48,7 +53,7 @@ run_stages() {
 
   stage 6 "back ends" && {
     for run in "${runs[@]}"; do
-      steps/train_backends.sh --train vox1_train "$run"
+      steps/train_backends.sh --train vox1_train ${adapt:+--adapt adapt} "$run"
     done
   }
 

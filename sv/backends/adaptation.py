@@ -53,6 +53,20 @@ def smoothed(plda: Plda, factor: float) -> Plda:
     return Plda(plda.mean_D, plda.transform_DD / np.sqrt(within_D)[:, None], plda.psi_D / within_D)
 
 
+def interpolated(in_domain: Plda, out_of_domain: Plda, weight: float) -> Plda:
+    """The in-domain model's mean, and of both covariances `weight` of its own and the rest of the other's.
+
+    Garcia-Romero, McCree, Shum, Brümmer & Vaquero 2014, "Unsupervised domain adaptation for i-vector speaker
+    recognition", whose in-domain model is of clusters.
+    """
+    (within_DD, between_DD), (other_within_DD, other_between_DD) = map(_covariances, (in_domain, out_of_domain))
+    return diagonalise(
+        in_domain.mean_D,
+        weight * within_DD + (1 - weight) * other_within_DD,
+        weight * between_DD + (1 - weight) * other_between_DD,
+    )
+
+
 def coral(x_ND: np.ndarray, in_domain_MD: np.ndarray) -> np.ndarray:
     """Vectors with the mean and covariance of another domain's (Sun, Feng & Saenko 2016, Algorithm 1).
 
@@ -92,8 +106,7 @@ def coral_plus(
     _, covariance_DD = _moments(x_ND, len(plda.mean_D))
     mean_D, wanted_DD = _moments(in_domain_MD, len(plda.mean_D))
     move_DD = _root(wanted_DD, 0.5) @ _root(covariance_DD, -0.5)
-    back_DD = np.linalg.inv(plda.transform_DD)
-    within_DD, between_DD = back_DD @ back_DD.T, back_DD @ np.diag(plda.psi_D) @ back_DD.T
+    within_DD, between_DD = _covariances(plda)
     return diagonalise(
         mean_D,
         _raised(within_DD, move_DD @ within_DD @ move_DD.T, within_scale),
@@ -109,6 +122,12 @@ def _raised(covariance_DD: np.ndarray, image_DD: np.ndarray, scale: float) -> np
     ratio_D, rotation_DD = np.linalg.eigh(_symmetric(inverse_DD @ covariance_DD @ inverse_DD.T))
     directions_DD = root_DD @ rotation_DD
     return _symmetric(covariance_DD + scale * directions_DD @ np.diag(np.maximum(1 - ratio_D, 0)) @ directions_DD.T)
+
+
+def _covariances(plda: Plda) -> tuple[np.ndarray, np.ndarray]:
+    """W and B."""
+    back_DD = np.linalg.inv(plda.transform_DD)
+    return _symmetric(back_DD @ back_DD.T), _symmetric(back_DD * plda.psi_D @ back_DD.T)
 
 
 def _moments(x_ND: np.ndarray, dim: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -9,11 +9,14 @@ from typing import Protocol
 
 import numpy as np
 
-from sv.backends.files import read_array, read_plda, write_array, write_plda
-from sv.backends.lda import lda, normalise_length, transform
+from sv.backend_settings import Clusters, Coral, CoralPlus, CosineBackend, KaldiAdaptation, PldaBackend
+from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
+from sv.backends.clustering import clusters
+from sv.backends.files import read_plda, write_plda
+from sv.backends.lda import normalise_length
 from sv.backends.plda import Factors, Plda, llr_factors, train_plda
+from sv.backends.projection import Projection
 from sv.errors import DataError
-from sv.system import CosineBackend, PldaBackend
 
 
 class Backend(Protocol):
@@ -33,88 +36,121 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Cosine:
-    """Cosine of the angle between embeddings, seen from `mean_D`."""
+    """Cosine of the angle between projected embeddings."""
 
-    mean_D: np.ndarray
-
-    @classmethod
-    def train(cls, x_ND: np.ndarray, settings: CosineBackend) -> Cosine:
-        """The mean of the training embeddings, or zero without `centre`."""
-        return cls(x_ND.mean(0, dtype=np.float64) if settings.centre else np.zeros(x_ND.shape[1]))
+    projection: Projection
 
     @classmethod
-    def load(cls, folder: Path) -> Cosine:
+    def train(
+        cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: CosineBackend, adapt_MD: np.ndarray | None = None
+    ) -> Cosine:
+        """Estimate the projection; DataError if there are too few embeddings for the sizes asked."""
+        return cls(Projection.train(x_ND, speaker_N, settings, adapt_MD)[0])
+
+    @classmethod
+    def load(cls, folder: Path, settings: CosineBackend) -> Cosine:
         """Read what `save` wrote."""
-        return cls(read_array(folder / "mean.vec"))
+        return cls(Projection.load(folder, settings))
 
     def save(self, folder: Path) -> None:
-        """Write mean.vec."""
-        write_array(folder / "mean.vec", self.mean_D)
+        """Write mean.vec and, with LDA or whitening, transform.mat."""
+        self.projection.save(folder)
 
     def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
         """Vectors of length 1, whose products are cosines, in -1 … 1."""
-        _check_dim(test_TD, len(self.mean_D))
-        return _by_rows(self._seen, enrol_ED), _by_rows(self._seen, test_TD)
+        return _by_rows(self._direction, enrol_ED), _by_rows(self._direction, test_TD)
 
-    def _seen(self, x_ND: np.ndarray) -> np.ndarray:
-        y_ND = x_ND - self.mean_D
-        y_ND /= np.maximum(np.linalg.norm(y_ND, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        return y_ND
+    def _direction(self, x_ND: np.ndarray) -> np.ndarray:
+        y_NK = self.projection(x_ND)
+        y_NK /= np.maximum(np.linalg.norm(y_NK, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        return y_NK
 
 
 @dataclass(frozen=True)
-class LdaPlda:
-    """Kaldi's chain: minus the mean, LDA, length sqrt(D), PLDA with its own length normalisation."""
+class ProjectedPlda:
+    """Kaldi's chain: projection, length sqrt(D), PLDA with its own length normalisation."""
 
-    mean_D: np.ndarray
-    lda_KD1: np.ndarray
+    projection: Projection
     plda: Plda
+    settings: PldaBackend
 
     @classmethod
-    def train(cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: PldaBackend) -> LdaPlda:
-        """Estimate all three on the training embeddings; DataError if there are too few for the sizes asked."""
-        mean_D = x_ND.mean(0, dtype=np.float64)
-        lda_KD1 = lda(x_ND - mean_D, speaker_N, settings.lda_dim)
-        projected_NK = normalise_length(transform(lda_KD1, x_ND - mean_D))
-        return cls(mean_D, lda_KD1, train_plda(projected_NK, speaker_N, settings.iterations))
+    def train(
+        cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: PldaBackend, adapt_MD: np.ndarray | None = None
+    ) -> ProjectedPlda:
+        """Estimate all on training embeddings and, where the settings ask for it, on unlabelled ones.
+
+        Raises DataError if there are too few for the sizes asked, or none to adapt to.
+        """
+        projection, y_NK = Projection.train(x_ND, speaker_N, settings, adapt_MD)
+        length = normalise_length if settings.length_norm else np.asarray
+        if settings.adapt is None:
+            plda = train_plda(length(y_NK), speaker_N, settings.iterations)
+            return cls(projection, smoothed(plda, settings.smoothing), settings)
+        if adapt_MD is None:
+            raise DataError(f"adapt: {settings.adapt.name} needs unlabelled embeddings to adapt to")
+        new_MK = projection(adapt_MD)
+        if isinstance(settings.adapt, Coral):
+            y_NK = coral(y_NK, new_MK)
+        y_NK, new_MK = length(y_NK), length(new_MK)
+        plda = smoothed(train_plda(y_NK, speaker_N, settings.iterations), settings.smoothing)
+        match settings.adapt:
+            case KaldiAdaptation(within_scale=within, between_scale=between, mean_diff_scale=mean_diff):
+                plda = adapt_plda(plda, new_MK, within, between, mean_diff)
+            case CoralPlus(within_scale=within, between_scale=between):
+                plda = coral_plus(plda, y_NK, new_MK, within, between)
+            case Clusters(num_speakers=num_speakers, threshold=threshold, weight=weight):
+                cluster_M = clusters(plda, new_MK, num_speakers, threshold, settings.plda_length_norm)
+                in_domain = train_plda(new_MK, cluster_M, settings.iterations)
+                plda = interpolated(in_domain, plda, weight)
+        return cls(projection, plda, settings)
 
     @classmethod
-    def load(cls, folder: Path) -> LdaPlda:
+    def load(cls, folder: Path, settings: PldaBackend) -> ProjectedPlda:
         """Read what `save` wrote."""
-        return cls(read_array(folder / "mean.vec"), read_array(folder / "transform.mat"), read_plda(folder / "plda"))
+        return cls(Projection.load(folder, settings), read_plda(folder / "plda"), settings)
 
     def save(self, folder: Path) -> None:
-        """Write mean.vec, transform.mat and plda."""
-        write_array(folder / "mean.vec", self.mean_D)
-        write_array(folder / "transform.mat", self.lda_KD1)
+        """Write plda, mean.vec and, with LDA or whitening, transform.mat."""
+        self.projection.save(folder)
         write_plda(folder / "plda", self.plda)
 
     def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
         """Factors of log-likelihood ratios, in nats."""
-        _check_dim(test_TD, len(self.mean_D))
         u_EK = _by_rows(self._projected, enrol_ED, num_utts_E)
         v_TK = _by_rows(self._projected, test_TD, np.ones(len(test_TD)))
         return llr_factors(u_EK, v_TK, self.plda.psi_D, num_utts_E)
 
     def _projected(self, x_ND: np.ndarray, num_utts_N: np.ndarray) -> np.ndarray:
-        return self.plda.project(normalise_length(transform(self.lda_KD1, x_ND - self.mean_D)), num_utts_N)
+        y_NK = self.projection(x_ND)
+        if self.settings.length_norm:
+            y_NK = normalise_length(y_NK)
+        return self.plda.project(y_NK, num_utts_N, self.settings.plda_length_norm)
 
 
-def train_backend(settings: CosineBackend | PldaBackend, x_ND: np.ndarray, speaker_N: np.ndarray) -> Backend:
-    """The back end that a system's YAML describes, estimated on training embeddings."""
+def train_backend(
+    settings: CosineBackend | PldaBackend,
+    x_ND: np.ndarray,
+    speaker_N: np.ndarray,
+    adapt_MD: np.ndarray | None = None,
+) -> Backend:
+    """The back end that a system's YAML describes, estimated on training embeddings.
+
+    Args:
+        x_ND: training embeddings.
+        speaker_N: the speaker's index of each.
+        adapt_MD: unlabelled embeddings of the domain to be scored, where `settings.needs_adapt`.
+    Raises:
+        DataError: too few embeddings for the sizes asked, or none to adapt to.
+    """
     if isinstance(settings, CosineBackend):
-        return Cosine.train(x_ND, settings)
-    return LdaPlda.train(x_ND, speaker_N, settings)
+        return Cosine.train(x_ND, speaker_N, settings, adapt_MD)
+    return ProjectedPlda.train(x_ND, speaker_N, settings, adapt_MD)
 
 
 def load_backend(settings: CosineBackend | PldaBackend, folder: Path) -> Backend:
     """The back end that `train_backend` made and `save` wrote."""
-    return Cosine.load(folder) if isinstance(settings, CosineBackend) else LdaPlda.load(folder)
-
-
-def _check_dim(x_TD: np.ndarray, dim: int) -> None:
-    if x_TD.shape[1] != dim:
-        raise DataError(f"embeddings have {x_TD.shape[1]} dimensions, the back end was trained on {dim}; rerun stage 6")
+    return (Cosine if isinstance(settings, CosineBackend) else ProjectedPlda).load(folder, settings)
 
 
 def _by_rows(function: Callable[..., np.ndarray], *rows: np.ndarray, block: int = 2048) -> np.ndarray:

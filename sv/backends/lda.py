@@ -1,4 +1,4 @@
-"""LDA and length normalisation, as Kaldi's ivector-compute-lda and ivector-normalize-length."""
+"""LDA, whitening and length normalisation, as Kaldi's ivector-compute-lda, est-pca and ivector-normalize-length."""
 
 from __future__ import annotations
 
@@ -55,6 +55,25 @@ def lda(x_ND: np.ndarray, speaker_N: np.ndarray, dim: int, total_covariance_fact
     _, rotation_DD = np.linalg.eigh(whiten_DD @ between_DD @ whiten_DD)
     projection_KD = rotation_DD[:, ::-1][:, :dim].T @ whiten_DD
     return np.hstack([projection_KD, -(projection_KD @ mean_D)[:, None]])
+
+
+def whitening(x_ND: np.ndarray) -> np.ndarray:
+    """The transform (D, D + 1) to mean 0 and covariance I of these vectors; its last column is the offset.
+
+    Directions are the covariance's, of largest variance first (Kaldi's est-pca --normalize-variance=true).
+
+    Raises:
+        DataError: too few vectors for a covariance of full rank.
+    """
+    x_ND = np.asarray(x_ND, np.float64)
+    N, D = x_ND.shape
+    mean_D = x_ND.mean(0)
+    centred_ND = x_ND - mean_D
+    values_D, vectors_DD = np.linalg.eigh(centred_ND.T @ centred_ND / N)
+    if N <= D or values_D[0] <= values_D[-1] * 1e-12:
+        raise DataError(f"whitening: the covariance of {N} vectors of {D} dimensions is singular")
+    whiten_DD = (vectors_DD / np.sqrt(values_D)).T[::-1]
+    return np.hstack([whiten_DD, -(whiten_DD @ mean_D)[:, None]])
 
 
 def transform(matrix_KD1: np.ndarray, x_ND: np.ndarray) -> np.ndarray:

@@ -7,13 +7,12 @@ x ~ N(y, W). Shapes: N training vectors, S speakers, D dimensions, E models, T t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from sv.backend_settings import LengthNorm
 from sv.errors import DataError
 
-LengthNorm = Literal["none", "simple", "model"]
 Factors = tuple[np.ndarray, np.ndarray]  # of models (E, K) and of test vectors (T, K); a score is an inner product
 
 

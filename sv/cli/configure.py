@@ -11,7 +11,7 @@ from sv.features.kaldi_config import read_feature_config
 from sv.features.vad import read_vad_config, require_fit
 from sv.launch import chosen_engine
 from sv.run import Run
-from sv.system import System, find_systems, load_system
+from sv.system import System, find_systems, lacks_block, load_system
 from sv.yaml_errors import nearest
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--ngpu", type=int, help="refuse if there are not as many GPUs (None: do not look)")
     parser.add_argument("--budget", help="conf/budgets/NAME.yaml, laid over every system")
     parser.add_argument("--set", action="append", default=[], metavar="PATH.TO.KEY=VALUE", help="change a setting")
+    parser.add_argument("--adapt", action="store_true", help="there is a set of unlabelled speech to adapt to")
     parser.add_argument("systems", nargs="+", help="names of conf/systems/*/NAME.yaml; one named twice is made once")
     args = parser.parse_args()
 
@@ -36,9 +37,21 @@ def main() -> None:
     for name in dict.fromkeys(args.systems):
         system = load_system(known[name], [budget] if budget else [], args.set)
         check_front_end(name, system, args.conf)
-        if budget or args.set:  # no longer the paper's system: its figure does not apply
+        if budget or not all(
+            lacks_block(system, setting) for setting in args.set
+        ):  # no longer the paper's system: its figure does not apply
             system = system.model_copy(update={"published": None})
         runs.append(Run.plan(args.exp, f"{name}+{args.budget}" if budget else name, args.seed, system))
+    for setting in args.set:
+        if all(lacks_block(this.system, setting) for this in runs):
+            raise ConfigError(f"--set {setting}: none of the systems has a block {setting.partition('.')[0]}")
+    if not args.adapt:
+        for this in runs:
+            if needs := this.needs_adapt():
+                raise ConfigError(
+                    f"{this.name}: the back end {needs} learns from unlabelled speech of another domain; say where that"
+                    " is, with --data-root adapt=DIR"
+                )
     if args.ngpu:
         from sv.models.device import pick_device  # imports torch, which takes seconds
 

@@ -112,7 +112,8 @@ def load_ivectors(this: Run, device: torch.device) -> tuple[str, int, Extract]:
 
     def ivectors(reader: FeatureReader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         frames = ((utt, reader.whole(utt)) for utt in sorted(utts))
-        return extract(extractor, StatsStream(frames, posteriors, full.num_gauss, device=device))
+        stats = StatsStream(frames, posteriors, full.num_gauss, device=device)
+        return extract(extractor, stats, this.system.extraction.acoustic_weight, this.system.extraction.max_count)
 
     return "an i-vector", 1, ivectors
 

@@ -1,4 +1,4 @@
-"""Estimate a run's back ends on the embeddings of the training set: RUN/backend/NAME/."""
+"""Estimate a run's back ends on embeddings of the training set, and of one to adapt to: RUN/backend/NAME/."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from sv.backends.backend import train_backend
 from sv.cli import Parser, run
 from sv.data.tables import first_few, read_table
 from sv.data.vectors import Vectors
-from sv.errors import DataError
+from sv.errors import ConfigError, DataError
 from sv.records import Step, record_of
 from sv.run import Run
 
@@ -17,15 +17,21 @@ def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
     parser.add_argument("--train", required=True, metavar="SET", help="set whose embeddings they learn from")
+    parser.add_argument("--adapt", metavar="SET", help="set whose embeddings, without labels, some back ends adapt to")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
     this = Run.open(args.run)
     folder = this.embeddings(args.train)
+    if not args.adapt and (needs := this.needs_adapt()):
+        raise ConfigError(
+            f"{this.path}: back end {needs} adapts to unlabelled embeddings; name their set with --adapt SET"
+        )
+    adapt_to = [record_of("extract", this.embeddings(args.adapt))] if args.adapt else []
     steps = {
         name: Step(
             "train_backend",
             this.backend(name),
-            inputs=[record_of("extract", folder), folder / "utt2spk"],
+            inputs=[record_of("extract", folder), folder / "utt2spk", *(adapt_to if settings.needs_adapt else [])],
             settings=settings.model_dump(mode="json"),
         )
         for name, settings in this.system.backends.items()
@@ -38,11 +44,14 @@ def main() -> None:
     if unknown := set(vectors.keys) - utt2spk.keys():
         raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} embeddings: {first_few(unknown)}")
     speakers, speaker_N = np.unique([utt2spk[key] for key in vectors.keys], return_inverse=True)
+    adapt_MD = None
+    if any(this.system.backends[name].needs_adapt for name in waiting):
+        adapt_MD = Vectors.read(this.embeddings(args.adapt) / "xvector.scp").x_ND
     single = int((np.bincount(speaker_N) == 1).sum())
     for name, step in waiting.items():
         step.begin()
         try:
-            backend = train_backend(this.system.backends[name], vectors.x_ND, speaker_N)
+            backend = train_backend(this.system.backends[name], vectors.x_ND, speaker_N, adapt_MD)
         except DataError as error:
             raise DataError(f"{this.path}: back end {name}: {error}") from None
         backend.save(this.backend(name))
@@ -51,8 +60,9 @@ def main() -> None:
             embeddings=len(vectors.keys),
             speakers=len(speakers),
         )
+        adapted = f", adapted to {len(adapt_MD)}" if this.system.backends[name].needs_adapt else ""
         counts = f"{len(vectors.keys)} embeddings of {len(speakers)} speakers, {single} with a single one"
-        print(f"{this.backend(name)}: {counts}")
+        print(f"{this.backend(name)}: {counts}{adapted}")
 
 
 if __name__ == "__main__":

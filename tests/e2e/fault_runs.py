@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = [
+    *("--systems", "xvector-small"),
     *("--set", "model.frame_channels=[32,32,32,32,64]", "--set", "model.embedding_dim=24"),
     *("--set", "training.epochs=8", "--set", "training.chunks_per_speaker=8", "--set", "training.batch_size=8"),
     *("--set", "training.chunk_s=[1,2]", "--set", "backends.plda.lda_dim=4", "--nj", "2", "--ngpu", "0"),

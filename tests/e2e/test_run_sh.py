@@ -23,10 +23,13 @@ TINY = [
 def finished(run_sh, corpus, tmp_path_factory):
     """A whole run of mini, started from another folder, with work in a path with a space."""
     work = tmp_path_factory.mktemp("some work")
-    result = run_sh("--data-root", f"mini={corpus}", "--work", work, *SMALL_EMBEDDING, *TINY, cwd=corpus.parent)
+    result = run_sh(
+        "--data-root", f"mini={corpus}", "--work", work, *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY, cwd=corpus.parent
+    )
     return result, work
 
 
+SMALL_IVECTOR = ["--set", "ivector.num_gaussians=4", "--set", "ivector.dim=8", "--set", "ivector.ubm_frames=20000"]
 SMALL_EMBEDDING = ["--set", "model.frame_channels=[32,32,32,32,64]", "--set", "model.embedding_dim=24"]
 
 
@@ -41,8 +44,9 @@ def test_mini_runs_all_stages_and_ends_in_a_table(finished):
     assert [f"== stage {n}:" in result.stdout for n in range(10)] == [True] * 10
     rows = json.loads((work / "exp/mini/report/results.json").read_text())
     assert {(row["system"], row["backend"], row["trials"]) for row in rows} == {
-        ("xvector-small", "cosine", "mini_synthetic"),
-        ("xvector-small", "plda", "mini_synthetic"),
+        (system, backend, "mini_synthetic")
+        for system in ("xvector-small", "ivector-small")
+        for backend in ("cosine", "plda")
     }
     for row in rows:
         assert 0 <= row["eer"] <= 0.6
@@ -80,18 +84,18 @@ def test_one_stage_can_be_run_again_and_gives_the_same_bytes(run_sh, finished):
     _, work = finished
     scores = work / "exp/mini/xvector-small/seed1/scores/mini_synthetic.plda"
     before = scores.read_bytes()
-    result = run_sh("--work", work, "--stage", "5", *SMALL_EMBEDDING, *TINY)
+    result = run_sh("--work", work, "--stage", "5", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY)
     assert result.returncode == 0, result.stderr
     assert "== stage 4" not in result.stdout
     assert scores.read_bytes() == before
 
 
 def test_another_seed_is_another_run(run_sh, finished):
-    """Seed 2 from stage 4 on: it is trained by itself, seed 1 stays as it was, and the report shows both."""
+    """Seed 2 from stage 3 on: it is trained by itself, seed 1 stays as it was, and the report shows both."""
     _, work = finished
     first, second = (work / f"exp/mini/xvector-small/seed{seed}" for seed in (1, 2))
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    result = run_sh("--work", work, "--seed", "2", "--stage", "4", *SMALL_EMBEDDING, *TINY)
+    result = run_sh("--work", work, "--seed", "2", "--stage", "3", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY)
     assert result.returncode == 0, result.stderr
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
     scores = "scores/mini_synthetic.cosine"
@@ -103,7 +107,9 @@ def test_another_seed_is_another_run(run_sh, finished):
 def test_a_trained_run_refuses_another_configuration(run_sh, finished):
     """One line that names the setting and both values, and what to repeat; no embedding is made or taken."""
     _, work = finished
-    result = run_sh("--work", work, "--stage", "5", *SMALL_EMBEDDING, *TINY, "--set", "training.batch_size=9")
+    result = run_sh(
+        "--work", work, "--stage", "5", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY, "--set", "training.batch_size=9"
+    )
     assert result.returncode == 1
     assert "training.batch_size = 8, which is now 9; repeat the --set" in result.stderr
     assert "Traceback" not in result.stderr
@@ -146,10 +152,12 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
         (["--set", "training.epoch=3"], "did you mean epochs?"),
         (["--set", "epochs=3"], "did you mean training.epochs?"),
         (["--set", "training.epochs=many"], "training.epochs"),
+        (["--set", "backends.new={name: cosine, centre: adapt}"], "the back end new learns from unlabelled speech"),
+        (["--systems", "xvector-small", "--set", "ivector.dim=9"], "none of the systems has a block ivector"),
         (["--budget", "shrt"], "did you mean short?"),
         (["--recipe", "voxceleb"], "--data-root voxceleb1=DIR"),
         (["--recipe", "voxceleb", "--data-root", "voxceleb1=/nowhere"], "/nowhere: no such folder"),
-        (["--data-root", "musan=/tmp"], "has no data root musan; it has: mini\n"),
+        (["--data-root", "nusan=/tmp"], "has no data root nusan; it has: mini adapt"),
         (["--data-root", "mini"], "--data-root takes NAME=DIR"),
         (["--nj", "0"], "--nj takes a number from 1"),
         (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),

@@ -5,7 +5,7 @@ import pytest
 from kaldi_text import PLDA as REFERENCE
 from kaldi_text import read_matrices, read_scores, read_vectors
 
-from sv.backends.adaptation import adapt_plda, coral, coral_plus, smoothed
+from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
 from sv.backends.files import read_plda
 from sv.backends.plda import Plda, llr_factors
 from sv.errors import DataError
@@ -94,3 +94,12 @@ def test_what_cannot_be_adapted_to_is_one_line():
         adapt_plda(PLDA, np.zeros((1, 12)))
     with pytest.raises(DataError, match="singular; more vectors, or LDA first"):
         coral(RNG.normal(size=(5, 8)), RNG.normal(size=(50, 8)))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_interpolated_covariances_lie_between(weight):
+    other = adapt_plda(PLDA, in_domain())
+    found = interpolated(other, PLDA, weight)
+    assert np.array_equal(found.mean_D, other.mean_D)
+    for mixed, a, b in zip(covariances(found), covariances(other), covariances(PLDA), strict=True):
+        assert np.allclose(mixed, weight * a + (1 - weight) * b, atol=1e-9)

@@ -5,7 +5,7 @@ import pytest
 from kaldi_text import PLDA, read_matrices, read_vectors, training_set
 
 from sv.backends.files import read_array
-from sv.backends.lda import lda, normalise_length, transform
+from sv.backends.lda import lda, normalise_length, transform, whitening
 from sv.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -141,3 +141,23 @@ def test_reference_means_are_those_of_the_enrolment_vectors():
     """What the scoring tests start from is consistent in itself."""
     means, vectors = read_vectors("enroll_mean.ark.txt"), read_vectors("enroll.ark.txt")
     assert np.allclose(means["mod001"], (vectors["mod001-00"] + vectors["mod001-01"]) / 2, atol=1e-6)
+
+
+def test_whitened_vectors_have_mean_0_and_covariance_1():
+    x_ND, _ = two_covariances()
+    y_ND = transform(whitening(x_ND), x_ND)
+    assert np.abs(y_ND.mean(0)).max() < 1e-12
+    assert np.abs(np.cov(y_ND.T, bias=True) - np.eye(6)).max() < 1e-9
+    # Directions by falling variance: the first is the one along which the vectors vary most.
+    matrix_DD = whitening(x_ND)[:, :-1]
+    assert (np.diff(np.linalg.norm(matrix_DD, axis=1)) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "x_ND", [RNG.normal(size=(6, 6)), np.ones((50, 6)), RNG.normal(size=(50, 6)) * [1, 1, 1, 1, 1, 0]]
+)
+def test_too_little_to_whiten_is_one_line(x_ND):
+    with pytest.raises(
+        DataError, match=f"whitening: the covariance of {len(x_ND)} vectors of 6 dimensions is singular"
+    ):
+        whitening(x_ND)

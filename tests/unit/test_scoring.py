@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 
 import sv.scoring.trials
+from sv.backend_settings import CosineBackend, PldaBackend
 from sv.backends.backend import train_backend
+from sv.backends.files import read_array
 from sv.cli import score, train_backends
 from sv.data.ark import ArkWriter
 from sv.data.tables import read_table, write_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
-from sv.errors import DataError
+from sv.errors import ConfigError, DataError
+from sv.records import Step
 from sv.run import Run
 from sv.scoring.trials import read_scores, score_trials, write_scores
-from sv.system import CosineBackend, PldaBackend, find_systems, load_system
+from sv.system import find_systems, load_system
 
 CONF = Path(__file__).parents[1] / "data" / "conf"
 RNG = np.random.default_rng(0)
@@ -330,3 +333,39 @@ def test_too_little_training_data_names_run_and_back_end(run, monkeypatch):
     write_table(run.embeddings("train") / "utt2spk", {f"s{s}-{u}": f"s{s // 4}" for s in range(10) for u in range(8)})
     with pytest.raises(DataError, match=r"^exp/x/seed1: back end big: LDA to 6 dimensions needs 7 speakers"):
         command(monkeypatch, train_backends, "--train", "train", run.path)
+
+
+ADAPTED = {"old": PldaBackend(name="plda", lda_dim=3), "new": PldaBackend(name="plda", lda_dim=3, centre="adapt")}
+
+
+def extracted(run, name, shift):
+    """Leave embeddings and the record of their extraction."""
+    folder = run.embeddings(name)
+    step = Step("extract", folder, inputs=[], settings={})
+    step.begin()
+    with ArkWriter(folder / "xvector") as archive:
+        for number in range(30):
+            archive.write(f"new-{number}", RNG.normal(size=DIM) + shift)
+    step.done([folder / "xvector.scp", folder / "xvector.ark"])
+
+
+def test_back_ends_that_adapt_learn_from_another_set_and_others_do_not(run, monkeypatch, capsys):
+    """Without labels, and trained again when that set's embeddings change."""
+    run = Run.create("exp", "x", 1, run.system.model_copy(update={"backends": ADAPTED}))
+    with pytest.raises(
+        ConfigError, match="back end new adapts to unlabelled embeddings; name their set with --adapt SET"
+    ):
+        command(monkeypatch, train_backends, "--train", "train", run.path)
+    extracted(run, "new", 3)
+    capsys.readouterr()
+    command(monkeypatch, train_backends, "--train", "train", "--adapt", "new", run.path)
+    said = capsys.readouterr().out
+    assert "backend/new: 80 embeddings of 10 speakers, 0 with a single one, adapted to 30\n" in said
+    assert "backend/old: 80 embeddings of 10 speakers, 0 with a single one\n" in said
+    mean_D = Vectors.read(run.embeddings("new") / "xvector.scp").x_ND.mean(0)
+    assert np.array_equal(read_array(run.backend("new") / "mean.vec"), mean_D)
+    extracted(run, "new", 4)
+    command(monkeypatch, train_backends, "--train", "train", "--adapt", "new", run.path)
+    said = capsys.readouterr().out
+    assert "backend/new: 80" in said
+    assert "backend/old: 80" not in said

@@ -6,7 +6,7 @@ import pytest
 
 from sv.cli.configure import check_front_end
 from sv.errors import ConfigError
-from sv.system import System, find_systems, load_system, validate_system
+from sv.system import System, find_systems, lacks_block, load_system, validate_system
 from sv.yaml_errors import nearest
 from sv.yaml_tree import laid_over, read_yaml, with_setting
 
@@ -53,7 +53,7 @@ def test_every_budget_applies_to_every_system(name, budget):
         ("epoch=3", "unknown key epoch; did you mean training.epochs?"),
         ("training.lr=3", "unknown key training.lr; did you mean training.optimiser.lr?"),
         ("optimiser.lr=3", "unknown key optimiser; did you mean training.optimiser?"),
-        ("lda_dim=3", "unknown key lda_dim; did you mean backends.plda.lda_dim?"),
+        ("lda_dim=3", "unknown key lda_dim; did you mean backends.cosine.lda_dim or backends.plda.lda_dim?"),
         (
             "name=3",
             "unknown key name; there is published, features, vad, deltas, cmn, ivector, model, loss, training,"
@@ -211,6 +211,17 @@ def test_an_ivector_system_needs_no_network():
         ({"backends": {"plda": {"name": "plda", "lda_dim": 7}}}, "embeddings of 6 (ivector.dim)"),
         ({"ivector": {"num_gaussian": 8}}, "unknown key ivector.num_gaussian; did you mean num_gaussians?"),
         ({"extraction": {"average": 0}}, "extraction.average"),
+        ({"extraction": {"average": 2}}, "x.yaml: extraction.average: only networks have it"),
+        ({"extraction": {"acoustic_weight": 1.5}}, "extraction.acoustic_weight"),
+        ({"backends": {"b": {"name": "plda", "lda_dim": 4, "whiten": True}}}, "whiten: after LDA the vectors are"),
+        (
+            {"backends": {"b": {"name": "cosine", "total_covariance_factor": 0.1}}},
+            "total_covariance_factor: it is LDA's",
+        ),
+        (
+            {"backends": {"b": {"name": "plda", "adapt": {"name": "corral"}}}},
+            "backends.b.adapt.name: 'corral' is not one of 'kaldi', 'coral', 'coral+', 'clusters'",
+        ),
     ],
 )
 def test_a_mistake_in_an_ivector_system_is_one_line(change, problem):
@@ -228,3 +239,19 @@ def test_of_a_budget_only_the_blocks_are_laid_that_a_system_has(tmp_path):
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(budget))
     system = load_system(tmp_path / "ivector.yaml", [tmp_path / "short.yaml"])
     assert (system.ivector.dim, system.model, system.training) == (5, None, None)
+
+
+def test_a_setting_below_a_block_leaves_systems_without_the_block_alone(tmp_path):
+    import yaml
+
+    (tmp_path / "ivector.yaml").write_text(yaml.safe_dump(IVECTOR))
+    system = load_system(tmp_path / "ivector.yaml", sets=["training.epochs=3", "ivector.dim=5"])
+    assert (system.ivector.dim, system.training) == (5, None)
+    assert lacks_block(system, "training.epochs=3")
+    assert not lacks_block(system, "ivector.dim=5")
+    assert not lacks_block(system, "vad=null")
+
+
+def test_a_network_has_no_options_of_ivectors():
+    with pytest.raises(ConfigError, match=r"extraction\.max_count: only i-vectors have it"):
+        load_system(find_systems("conf")["xvector-small"], sets=["extraction.max_count=100"])

@@ -1,0 +1,108 @@
+"""What a system's YAML says of its back ends: `backends:` NAME: {name: cosine | plda, …}."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sv.settings import Fraction, NonNegativeFloat, PositiveInt, Strict
+
+LengthNorm = Literal["none", "simple", "model"]
+
+
+class KaldiAdaptation(Strict):
+    """Kaldi's ivector-adapt-plda: excess variance of the new domain goes to both covariances.
+
+    The scales are those of Kaldi's sre16 recipe; the program's own are .3 and .7.
+    """
+
+    name: Literal["kaldi"]
+    within_scale: NonNegativeFloat = 0.75
+    between_scale: NonNegativeFloat = 0.25
+    mean_diff_scale: NonNegativeFloat = 1.0
+
+
+class Coral(Strict):
+    """The training vectors get the new domain's mean and covariance."""
+
+    name: Literal["coral"]
+
+
+class CoralPlus(Strict):
+    """The model's two covariances grow as CORAL would move them."""
+
+    name: Literal["coral+"]
+    within_scale: NonNegativeFloat = 0.8
+    between_scale: NonNegativeFloat = 0.8
+
+
+class Clusters(Strict):
+    """Clusters of the unlabelled vectors stand for speakers, of whom a model is trained.
+
+    Clusters are merged until there are `num_speakers` or, without it, until the best two score below `threshold`,
+    a log-likelihood ratio in nats. `weight` of the new model's covariances, the rest of the old one's; 1 is the new.
+    """
+
+    name: Literal["clusters"]
+    num_speakers: PositiveInt | None = None
+    threshold: float = 0.0
+    weight: Fraction = 0.5
+
+
+Adaptation = Annotated[KaldiAdaptation | Coral | CoralPlus | Clusters, Field(discriminator="name")]
+
+
+class ProjectedBackend(Strict):
+    """What all back ends begin with: minus a mean, then LDA or whitening, if any.
+
+    `centre` names whose mean is subtracted from what is scored: of the training vectors, of the unlabelled ones of
+    the new domain, or of none. The training vectors' own is subtracted from themselves in any case.
+    """
+
+    centre: Literal["train", "adapt"] | None = "train"
+    lda_dim: PositiveInt | None = None
+    total_covariance_factor: Fraction = 0.0  # of LDA: how much of the total covariance stands in the within-class one
+    whiten: bool = False  # in place of LDA: the training vectors' covariance becomes I
+
+    @model_validator(mode="after")
+    def _one_transform(self) -> ProjectedBackend:
+        if self.whiten and self.lda_dim:
+            raise ValueError("whiten: after LDA the vectors are whitened within speakers already; leave out one")
+        if self.total_covariance_factor and not self.lda_dim:
+            raise ValueError("total_covariance_factor: it is LDA's, and there is no lda_dim")
+        return self
+
+
+class CosineBackend(ProjectedBackend):
+    """Cosine of the projected vectors."""
+
+    name: Literal["cosine"]
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether it learns from unlabelled vectors of the new domain."""
+        return self.centre == "adapt"
+
+
+class PldaBackend(ProjectedBackend):
+    """Length normalisation and two-covariance PLDA of the projected vectors, perhaps adapted to another domain.
+
+    `length_norm` scales vectors to length sqrt(D) before the model; `plda_length_norm` is one of the three ways of
+    Kaldi's ivector-plda-scoring (see `sv.backends.plda.Plda.project`).
+    """
+
+    name: Literal["plda"]
+    iterations: PositiveInt = 10
+    length_norm: bool = True
+    plda_length_norm: LengthNorm = "model"
+    smoothing: NonNegativeFloat = 0.0  # this much of the between-speaker covariance is added to the within-speaker one
+    adapt: Adaptation | None = None
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether it learns from unlabelled vectors of the new domain."""
+        return self.centre == "adapt" or self.adapt is not None
+
+
+Backend = Annotated[CosineBackend | PldaBackend, Field(discriminator="name")]

@@ -1,0 +1,73 @@
+"""What every back end begins with: minus a mean, then an affine transform, if any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sv.backend_settings import ProjectedBackend
+from sv.backends.files import read_array, write_array
+from sv.backends.lda import lda, transform, whitening
+from sv.errors import DataError
+
+
+@dataclass(frozen=True)
+class Projection:
+    """`x - mean_D`, then `matrix_KD1` (LDA or whitening; its last column the offset) where there is one.
+
+    >>> projection, y_NK = Projection.train(x_ND, speaker_N, settings)
+    >>> projection(test_TD).shape == (len(test_TD), y_NK.shape[1])
+    True
+    """
+
+    mean_D: np.ndarray
+    matrix_KD1: np.ndarray | None = None
+
+    @classmethod
+    def train(
+        cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: ProjectedBackend, adapt_MD: np.ndarray | None = None
+    ) -> tuple[Projection, np.ndarray]:
+        """The projection, and the training vectors in its space (N, K).
+
+        The training vectors are seen from their own mean, whatever mean is subtracted from what is scored: two
+        domains then meet at zero, as in Kaldi's sre16 recipe.
+
+        Raises:
+            DataError: too few speakers or vectors for the sizes asked, or no vectors to centre on.
+        """
+        own_D = x_ND.mean(0, dtype=np.float64) if settings.centre else np.zeros(x_ND.shape[1])
+        matrix_KD1 = None
+        if settings.lda_dim:
+            matrix_KD1 = lda(x_ND - own_D, speaker_N, settings.lda_dim, settings.total_covariance_factor)
+        elif settings.whiten:
+            matrix_KD1 = whitening(x_ND - own_D)
+        trained = cls(own_D, matrix_KD1)
+        if settings.centre != "adapt":
+            return trained, trained(x_ND)
+        if adapt_MD is None:
+            raise DataError("centre: adapt needs unlabelled embeddings to centre on")
+        return cls(adapt_MD.mean(0, dtype=np.float64), matrix_KD1), trained(x_ND)
+
+    @classmethod
+    def load(cls, folder: Path, settings: ProjectedBackend) -> Projection:
+        """Read what `save` wrote."""
+        has_matrix = settings.lda_dim or settings.whiten
+        return cls(read_array(folder / "mean.vec"), read_array(folder / "transform.mat") if has_matrix else None)
+
+    def save(self, folder: Path) -> None:
+        """Write mean.vec and, if there is one, transform.mat, as Kaldi's programs read them."""
+        write_array(folder / "mean.vec", self.mean_D)
+        if self.matrix_KD1 is not None:
+            write_array(folder / "transform.mat", self.matrix_KD1)
+
+    def __call__(self, x_ND: np.ndarray) -> np.ndarray:
+        """Vectors (N, D) in the projected space, (N, K). Raises DataError if D is another."""
+        if x_ND.shape[1] != len(self.mean_D):
+            raise DataError(
+                f"embeddings have {x_ND.shape[1]} dimensions, the back end was trained on {len(self.mean_D)};"
+                " rerun stage 6"
+            )
+        centred_ND = x_ND - self.mean_D
+        return centred_ND if self.matrix_KD1 is None else transform(self.matrix_KD1, centred_ND)
