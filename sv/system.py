@@ -18,6 +18,8 @@ from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
 
+Channels = Annotated[int, Field(gt=0, multiple_of=4)]
+
 
 class Published(Strict):
     """What a paper reports for this system; shown beside our figures, never as ours."""
@@ -56,6 +58,27 @@ class XVector(Strict):
     embedding_dim: PositiveInt = 512
     segment_channels: PositiveInt = 512
 
+    @property
+    def dim(self) -> int:
+        """Numbers an embedding."""
+        return self.embedding_dim
+
+
+class ResNet1d(Strict):
+    """A 1-D residual network: bottleneck blocks and output channels of each stage, then fully connected layers."""
+
+    trunk: Literal["resnet1d"]
+    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+    channels: tuple[Channels, Channels, Channels, Channels] = (256, 512, 1024, 2048)
+    hidden_dim: PositiveInt = 512
+    embedding_dim: PositiveInt = 512
+    top_dim: PositiveInt | None = None  # of a layer on top, whose output then is the embedding
+
+    @property
+    def dim(self) -> int:
+        """Numbers an embedding."""
+        return self.top_dim or self.embedding_dim
+
 
 class IVector(Strict):
     """An i-vector extractor: a full-covariance universal background model and a total-variability space.
@@ -77,6 +100,15 @@ class Softmax(Strict):
     """Linear layer and cross entropy over the training speakers."""
 
     name: Literal["softmax"]
+
+
+class Margin(Strict):
+    """Additive margin of the cosine (am) or of the angle (aam); see `sv.losses.margin.MarginHead`."""
+
+    name: Literal["am", "aam"]
+    margin: Annotated[float, Field(ge=0, lt=1.5)]
+    scale: PositiveFloat = 30.0
+    normalise: bool = True  # embeddings to length 1; without it they keep theirs, in place of the scale
 
 
 class Adam(Strict):
@@ -140,8 +172,8 @@ class System(Strict):
     deltas: Deltas | None = None
     cmn: SlidingCmn | None
     ivector: IVector | None = None  # in place of the next three
-    model: XVector | None = None
-    loss: Softmax | None = None
+    model: Annotated[XVector | ResNet1d, Field(discriminator="trunk")] | None = None
+    loss: Annotated[Softmax | Margin, Field(discriminator="name")] | None = None
     training: Training | None = None
     extraction: Extraction = Extraction()
     backends: dict[str, Backend]
@@ -149,7 +181,14 @@ class System(Strict):
     @property
     def embedding_dim(self) -> int:
         """Numbers an embedding."""
-        return self.ivector.dim if self.ivector else self.model.embedding_dim
+        return self.ivector.dim if self.ivector else self.model.dim
+
+    @property
+    def _dim_setting(self) -> str:
+        """The setting that `embedding_dim` comes from."""
+        if self.ivector:
+            return "ivector.dim"
+        return "model.top_dim" if getattr(self.model, "top_dim", None) else "model.embedding_dim"
 
     @model_validator(mode="after")
     def _a_network_or_an_ivector_extractor(self) -> System:
@@ -187,7 +226,7 @@ class System(Strict):
             if backend.lda_dim and backend.lda_dim > self.embedding_dim:
                 raise ValueError(
                     f"backends.{name}.lda_dim: {backend.lda_dim} dimensions cannot be taken from embeddings of"
-                    f" {self.embedding_dim} ({'ivector.dim' if self.ivector else 'model.embedding_dim'})"
+                    f" {self.embedding_dim} ({self._dim_setting})"
                 )
         return self
 

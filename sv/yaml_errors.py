@@ -24,6 +24,9 @@ _EXPECTED = {
 }
 
 
+TAGS = ("name", "trunk")  # the keys whose value says which of several kinds of block one is
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean …?' with the known name that is nearest, or what there is; the end of an error message."""
     known = list(known)
@@ -49,7 +52,7 @@ def first_problem(error: ValidationError, model: type[BaseModel], tree: dict[str
             return f"{'.'.join(path[:-1])}: too few values (is {given})"
         return f"{where} is missing"
     if kind == "union_tag_not_found":
-        return f"{where}.name is missing"
+        return f"{where}.{_tag_key(problem)} is missing"
     if kind in ("literal_error", "union_tag_invalid"):
         return _not_one_of(problem, where)
     if kind == "value_error":  # our own validators name the key themselves
@@ -79,7 +82,7 @@ def _paths(kind: Any, tree: Any, above: str = "") -> Iterator[str]:
     """Every key that this tree may have, as a dotted path; of a union that the tree has chosen from, the choice's."""
     tree = tree if isinstance(tree, dict) else {}
     options = _options(kind)
-    if chosen := _tagged(options, tree.get("name", "")):
+    if chosen := next(filter(None, (_tagged(options, tree.get(key, "")) for key in TAGS)), None):
         options = [chosen]
     for option in options:
         below: dict[str, Any] = {}
@@ -96,7 +99,12 @@ def _not_one_of(problem: ErrorDetails, where: str) -> str:
     context = problem["ctx"]
     if problem["type"] == "literal_error":
         return f"{where}: {_shown(problem['input'])} is not one of {context['expected']}"
-    return f"{where}.name: {context['tag']!r} is not one of {context['expected_tags']}"
+    return f"{where}.{_tag_key(problem)}: {context['tag']!r} is not one of {context['expected_tags']}"
+
+
+def _tag_key(problem: ErrorDetails) -> str:
+    """Which key says of what kind a block is."""
+    return problem["ctx"]["discriminator"].strip("'")
 
 
 def _shown(value: Any) -> str:
@@ -141,12 +149,13 @@ def _options(kind: Any) -> list[Any]:
         kind = kind.__origin__
     if get_origin(kind) in (dict, tuple, Literal) or not get_args(kind):
         return [kind]
-    return [option for option in get_args(kind) if option is not type(None)]
+    options = [option for option in get_args(kind) if option is not type(None)]
+    return [each for option in options for each in _options(option)]  # a union may be within a union
 
 
 def _tagged(options: list[Any], tag: int | str) -> type[BaseModel] | None:
     for option in options:
-        field = getattr(option, "model_fields", {}).get("name")
-        if field is not None and tag in get_args(field.annotation):
+        fields = getattr(option, "model_fields", {})
+        if any(key in fields and tag in get_args(fields[key].annotation) for key in TAGS):
             return option
     return None

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import torch
 
+from sv.losses.margin import MarginHead
 from sv.losses.softmax import SoftmaxHead
+from sv.models.embedder import Embedder
+from sv.models.resnet1d import ResNet1d
 from sv.models.xvector import XVectorNet
-from sv.system import System
+from sv.system import Margin, System
+from sv.system import ResNet1d as ResNet1dSettings
 
 
-def build_model(system: System, feature_dim: int) -> XVectorNet:
+def build_model(system: System, feature_dim: int) -> Embedder:
     """The trunk that `model.trunk` names, for features of `feature_dim` numbers a frame."""
     m = system.model
+    if isinstance(m, ResNet1dSettings):
+        return ResNet1d(feature_dim, m.blocks, m.channels, m.hidden_dim, m.embedding_dim, m.top_dim)
     return XVectorNet(feature_dim, m.frame_channels, m.embedding_dim, m.segment_channels)
 
 
 def build_head(system: System, input_dim: int, num_speakers: int) -> torch.nn.Module:
     """The loss head that `loss.name` names: `head(x_BE, speaker_B) -> (loss, logits_BS)`."""
+    loss = system.loss
+    if isinstance(loss, Margin):
+        return MarginHead(input_dim, num_speakers, loss.name, loss.margin, loss.scale, loss.normalise)
     return SoftmaxHead(input_dim, num_speakers)

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from sv.features.files import FeatureReader
-from sv.models.xvector import XVectorNet
+from sv.models.embedder import Embedder
 
 BATCH_FRAMES = 6000  # frames that one forward pass holds, padding included
 
 
 @torch.inference_mode()
 def embeddings(
-    model: XVectorNet,
+    model: Embedder,
     reader: FeatureReader,
     utterances: Iterable[str],
     device: torch.device,

@@ -56,3 +56,52 @@ class StatsPooling(torch.nn.Module):
         """Means and deviations (B, 2 C)."""
         variance_BC = moments.scatter_BC / moments.n_B1
         return torch.cat([moments.mean_BC, variance_BC.clamp_min(VARIANCE_FLOOR).sqrt()], 1)
+
+
+@dataclass(frozen=True)
+class WeightedMoments:
+    """Of the weighted frames of each recording: the log of the weights' sum (B, 1), mean and variance (B, C)."""
+
+    log_weight_B1: torch.Tensor
+    mean_BC: torch.Tensor
+    variance_BC: torch.Tensor
+
+    def joined(self, later: WeightedMoments) -> WeightedMoments:
+        """Moments of the frames of both [as `Moments.joined`, with weights in place of counts]."""
+        log_weight_B1 = torch.logaddexp(self.log_weight_B1, later.log_weight_B1)
+        a_B1, b_B1 = ((part.log_weight_B1 - log_weight_B1).exp() for part in (self, later))
+        step_BC = later.mean_BC - self.mean_BC
+        variance_BC = a_B1 * self.variance_BC + b_B1 * later.variance_BC + a_B1 * b_B1 * step_BC.square()
+        return WeightedMoments(log_weight_B1, self.mean_BC + b_B1 * step_BC, variance_BC)
+
+    def statistics(self) -> torch.Tensor:
+        """Means and deviations (B, 2 C)."""
+        return torch.cat([self.mean_BC, self.variance_BC.clamp_min(VARIANCE_FLOOR).sqrt()], 1)
+
+
+class AttentivePooling(torch.nn.Module):
+    """Attentive statistics pooling: one learnt weight a frame (Okabe, Koshinaka & Shinoda, Interspeech 2018, eq. 1-6).
+
+    >>> pooling = AttentivePooling(2048)
+    >>> pooling.moments(torch.randn(4, 50, 2048)).statistics().shape
+    torch.Size([4, 4096])
+
+    It gives moments, so that a long recording can be pooled piece by piece (`WeightedMoments.joined`).
+    """
+
+    def __init__(self, channels: int, attention_dim: int = 128) -> None:
+        super().__init__()
+        self.hidden = torch.nn.Linear(channels, attention_dim)
+        self.energy = torch.nn.Linear(attention_dim, 1, bias=False)  # a softmax over frames takes any bias out again
+
+    def moments(self, h_BTC: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> WeightedMoments:
+        """Weighted moments of activations (B, T, C), in float32 at least; `num_frames_B` counts the valid frames."""
+        energy_BT1 = self.energy(torch.tanh(self.hidden(h_BTC)))
+        h_BTC, energy_BT1 = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (h_BTC, energy_BT1))
+        if num_frames_B is not None:
+            valid_BT1 = (torch.arange(h_BTC.shape[1], device=h_BTC.device) < num_frames_B[:, None])[:, :, None]
+            energy_BT1 = energy_BT1.masked_fill(~valid_BT1, -torch.inf)
+        log_weight_B1 = torch.logsumexp(energy_BT1, 1)
+        weight_BT1 = (energy_BT1 - log_weight_B1[:, None]).exp()
+        mean_BC = (weight_BT1 * h_BTC).sum(1)
+        return WeightedMoments(log_weight_B1, mean_BC, (weight_BT1 * (h_BTC - mean_BC[:, None]).square()).sum(1))

@@ -19,7 +19,7 @@ from sv.data.atomic import atomic_write
 from sv.data.tables import first_few
 from sv.errors import DataError
 from sv.models.build import build_model
-from sv.models.xvector import XVectorNet
+from sv.models.embedder import Embedder
 from sv.run import Run
 from sv.training.progress import Sums
 
@@ -231,7 +231,7 @@ def networks(run: Run) -> list[Path]:
     return found
 
 
-def load_model(run: Run) -> XVectorNet:
+def load_model(run: Run) -> Embedder:
     """A run's trained network; DataError if its checkpoint is missing, damaged or of another system."""
     paths = networks(run)
     stored = [read_checkpoint(path) for path in paths]

@@ -16,7 +16,7 @@ from sv.data.tables import first_few
 from sv.errors import UserError
 from sv.features.files import FeatureReader
 from sv.metrics import eer_rocch
-from sv.models.xvector import XVectorNet
+from sv.models.embedder import Embedder
 from sv.roc import Roc
 from sv.system import Training
 from sv.training.checkpoint import Checkpoints, TrainingState
@@ -161,7 +161,7 @@ MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million tria
 
 @torch.inference_mode()
 def evaluate(
-    model: XVectorNet,
+    model: Embedder,
     head: torch.nn.Module,
     held_out: list[Batch],
     reader: FeatureReader,

@@ -88,6 +88,13 @@ def test_every_budget_applies_to_every_system(name, budget):
             "model.embedding_dim=2",
             "backends.plda.lda_dim: 3 dimensions cannot be taken from embeddings of 2 (model.embedding_dim)",
         ),
+        ("model.trunk=xvektor", "model.trunk: 'xvektor' is not one of 'xvector', 'resnet1d'"),
+        ("model={}", "model.trunk is missing"),
+        (
+            "model.zzz=1",
+            "unknown key model.zzz; there is trunk, frame_channels, embedding_dim, segment_channels",
+        ),
+        ("loss={name: aam, margin: 2}", "loss.margin: should be less than 1.5 (is 2)"),
         ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda'"),
     ],
 )
@@ -255,3 +262,12 @@ def test_a_setting_below_a_block_leaves_systems_without_the_block_alone(tmp_path
 def test_a_network_has_no_options_of_ivectors():
     with pytest.raises(ConfigError, match=r"extraction\.max_count: only i-vectors have it"):
         load_system(find_systems("conf")["xvector-small"], sets=["extraction.max_count=100"])
+
+
+def test_the_layer_on_top_is_the_embedding():
+    system = load_system(SYSTEMS["xvector-small"], sets=["model={trunk: resnet1d, blocks: [1,1,1,1], top_dim: 64}"])
+    assert system.embedding_dim == 64
+    with pytest.raises(ConfigError, match=r"lda_dim: 60 dimensions cannot be .* of 59 \(model.top_dim\)"):
+        load_system(SYSTEMS["xvector-small"], sets=["model={trunk: resnet1d, blocks: [1,1,1,1], top_dim: 59}"])
+    with pytest.raises(ConfigError, match=r"model.channels.1"):
+        load_system(SYSTEMS["xvector-small"], sets=["model={trunk: resnet1d, blocks: [1,1,1,1], channels: [4,6,8,8]}"])

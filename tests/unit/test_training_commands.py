@@ -25,6 +25,7 @@ from sv.run import Run
 from sv.training.checkpoint import load_model, read_checkpoint
 
 ROOT = Path(__file__).parents[2]
+FAST = "training.optimiser.lr=0.01"
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +110,22 @@ def test_two_jobs_extract_the_vectors_of_one(trained, tmp_path, monkeypatch):
     ]
     assert (out / "utt2spk").read_text().splitlines() == [f"{utt} {utt.split('-')[0]}" for utt in sorted(kept)]
     assert sorted(path.name for path in (out / "log").iterdir()) == ["extract.1.log", "extract.2.log"]
+
+
+@pytest.mark.parametrize("loss", ["am", "aam"])
+def test_a_resnet_is_trained_by_a_margin_loss_and_extracted(sets, tmp_path, monkeypatch, loss):
+    """The layer on top gives the embeddings; the held-out loss falls, and their speakers are told apart."""
+    model = "model={trunk: resnet1d, blocks: [1, 1, 1, 1], channels: [8, 8, 16, 16], embedding_dim: 12, top_dim: 6}"
+    head = f"loss={{name: {loss}, margin: 0.2, scale: 10}}"
+    run = small_run(tmp_path, model, head, "backends.plda.lda_dim=3", "training.epochs=8", FAST)
+    train.train_run(run, *sets, ngpu=0, workers=0)
+    curves = [line.split("\t") for line in (run.path / "curves.tsv").read_text().splitlines()]
+    losses, eers = ([float(line[column]) for line in curves[1:]] for column in (3, 5))
+    assert losses[-1] < 0.8 * losses[0]
+    assert eers[-1] < 0.35
+    monkeypatch.setattr(sys, "argv", ["extract", "--nj", "1", "--ngpu", "0", str(run.path), str(sets[1])])
+    extract.main()
+    assert Vectors.read(run.embeddings("valid") / "xvector.scp").x_ND.shape[1] == 6
 
 
 def test_extraction_without_a_checkpoint_is_one_line(sets, tmp_path, monkeypatch):

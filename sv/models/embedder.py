@@ -1,0 +1,31 @@
+"""What training, evaluation and extraction ask of a network, whatever its trunk."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+
+class Embedder(Protocol):
+    """A `torch.nn.Module` that makes embeddings of features. Shapes: B batch, T frames, F features, E embedding."""
+
+    min_frames: int  # that it can embed
+    embedding_dim: int
+    output_dim: int  # of what a loss head takes
+
+    def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings (B, E); `num_frames_B` counts the valid frames of each, the rest is padding."""
+        ...
+
+    def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
+        """The embedding (E,) of one recording of any length, about `block` frames at a time; equal to `embed`."""
+        ...
+
+    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes (B, `output_dim`), of embeddings."""
+        ...
+
+    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes, of features."""
+        ...
