@@ -222,6 +222,18 @@ def unfinished(record: Path) -> bool:
     return not record.exists() and record.with_name(f"{record.stem}.begun.json").exists()
 
 
+def holds(record: Path) -> bool:
+    """Whether what a step wrote is there and whole, and its inputs are those that it was made of."""
+    stored, _ = _read(record)
+    if stored is None:
+        return False
+    folder = record.parent.parent
+    try:
+        return all(_same(folder / name, was) for name, was in {**stored["inputs"], **stored["outputs"]}.items())
+    except DataError:  # an input that is itself another step's, and not as that step left it
+        return False
+
+
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:
     """The settings that a folder was made with; None if it has no record."""
     stored, _ = _read(record_of(name, folder))

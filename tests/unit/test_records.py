@@ -5,7 +5,7 @@ import os
 import pytest
 
 from sv.errors import DataError
-from sv.records import Step, job_done, record_of, settings_of
+from sv.records import Step, holds, job_done, record_of, settings_of
 
 SETTINGS = {"fraction": 0.1, "model": {"width": 512, "layers": [1, 2]}, "name": None}
 
@@ -249,3 +249,26 @@ def test_a_moved_tree_keeps_its_records(source, out, tmp_path, monkeypatch):
     os.rename(out, tmp_path / "moved" / "out")
     monkeypatch.chdir(tmp_path / "moved")
     assert not run(step(source, out))
+
+
+def test_a_record_holds_while_its_inputs_and_outputs_are_as_they_were(source, out, tmp_path):
+    """Not before there is one, nor when a file in or out is another, or the step that an input names goes again."""
+    record = record_of("copy", out)
+    assert not holds(record)
+    assert run(step(source, out))
+    assert holds(record)
+    (out / "list").write_text("other\n")
+    assert not holds(record)
+    assert run(step(source, out))
+    os.utime(source / "utt2spk", (1, 1))
+    assert holds(record)
+    after = Step("after", tmp_path / "last", inputs=[record])
+    after.begin()
+    after.done([])
+    assert holds(record_of("after", tmp_path / "last"))
+    step(source, out).begin()
+    assert not holds(record)
+    assert not holds(record_of("after", tmp_path / "last"))
+    assert run(step(source, out))
+    (source / "utt2spk").write_text("b s\n")
+    assert not holds(record)
