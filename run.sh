@@ -65,8 +65,7 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --engine | --work \
-      | --calibration-speakers)
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --engine | --work | --calibration-speakers)
       [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
       [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"

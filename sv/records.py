@@ -223,15 +223,13 @@ def unfinished(record: Path) -> bool:
 
 
 def holds(record: Path) -> bool:
-    """Whether what a step wrote is there and whole, and its inputs are those that it was made of."""
+    """Whether a step's record is there and its inputs are still those that it names.
+
+    Raises DataError if an input that is itself another step's is not as that step left it.
+    """
     stored, _ = _read(record)
-    if stored is None:
-        return False
     folder = record.parent.parent
-    try:
-        return all(_same(folder / name, was) for name, was in {**stored["inputs"], **stored["outputs"]}.items())
-    except DataError:  # an input that is itself another step's, and not as that step left it
-        return False
+    return stored is not None and all(_same(folder / name, was) for name, was in stored["inputs"].items())
 
 
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:

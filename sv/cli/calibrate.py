@@ -62,7 +62,7 @@ def applying_step(args: argparse.Namespace, this: Run, backend: str, path: Path)
     out = this.calibrated(list_name(path), backend)
     learnt = record_of(f"calibrate.{backend}", this.calibration(backend).parent)
     beside = [args.calibration, *speaker_files(args.calibration)]
-    return Step(out.name, out.parent, inputs=[learnt, *beside, *scored(this, backend, path)])
+    return Step(out.name, out.parent, inputs=[*scored(this, backend, path), *beside, learnt])
 
 
 def require_other_speakers(calibration: Path, lists: list[Path]) -> None:

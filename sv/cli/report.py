@@ -103,7 +103,7 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         for name in names
         for backend in this.system.backends
         if is_calibrated(this, name, backend)
-        for path in (this.calibrated(name, backend), this.calibration(backend))
+        for path in (calibrated_record(this, name, backend), this.calibration(backend))
     ]
     published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
     settings = {"title": args.title, "note": args.note, "published": published}
@@ -134,10 +134,20 @@ def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
     ]
 
 
+def calibrated_record(this: Run, name: str, backend: str) -> Path:
+    """The record of a list's calibrated scores."""
+    path = this.calibrated(name, backend)
+    return record_of(path.name, path.parent)
+
+
 def is_calibrated(this: Run, name: str, backend: str) -> bool:
     """Whether there are calibrated scores of a list, and they are of the scores that it now has."""
-    path = this.calibrated(name, backend)
-    return holds(record_of(path.name, path.parent))
+    try:
+        return holds(calibrated_record(this, name, backend))
+    except DataError:
+        if dry_run():  # of what an earlier step would mend
+            return False
+        raise
 
 
 def how_calibrated(this: Run, backend: str) -> str:
