@@ -22,6 +22,8 @@ RIDGE = 1e-4  # on the slope of a separable list: half of it times the square of
 _MOST_STEPS = 100
 _DONE = 1e-10  # part of the cost that the last step promises; the steps' errors being squared, no more is to be had
 
+_OUT_OF_PROPORTION = "calibration does not converge: a few scores are out of all proportion to the others"
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -30,7 +32,8 @@ class Calibration:
     >>> calibration = Calibration.learn(scores_N, is_target_N, prior=0.05)
     >>> llr_M = calibration(other_scores_M)
 
-    `separable` says that no threshold is wrong about a trial of the list it was learnt from.
+    `separable`: in the list it was learnt from no target scores below a non-target, or none above, so that the
+    steeper the better, and the slope is what RIDGE made it.
     """
 
     slope: float
@@ -61,8 +64,11 @@ class Calibration:
             raise DataError(f"{bad} of {scores_N.size} scores are not finite; calibration needs numbers")
         if scores_N.min() == scores_N.max():
             raise DataError(f"all {scores_N.size} scores are {scores_N[0]:g}; there is nothing to calibrate")
-        with np.errstate(over="ignore"):  # of what is too large for a scale, _minimise says so
-            mean, scale = scores_N.mean(), scores_N.std()
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, spread = scores_N.mean(), np.ptp(scores_N)
+            scale = spread * ((scores_N - mean) / spread).std()  # the deviation; its square may be too small to be held
+        if not np.isfinite(scale):
+            raise DataError(_OUT_OF_PROPORTION)
         x_NK = np.stack([(scores_N - mean) / scale, np.ones_like(scores_N)], axis=1)
         separable = _separable(scores_N[is_target_N], scores_N[~is_target_N])
         slope, offset = _minimise(x_NK, is_target_N, prior, np.array([RIDGE * separable, 0.0]))
@@ -142,4 +148,4 @@ def _minimise(x_NK: NDArray, is_target_N: NDArray, prior: float, ridge_K: NDArra
             break
         w_K = w_K + part * step_K
         cost, gradient_K, hessian_KK = found
-    raise DataError("calibration does not converge: a few scores are out of all proportion to the others")
+    raise DataError(_OUT_OF_PROPORTION)

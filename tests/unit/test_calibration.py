@@ -98,7 +98,7 @@ def test_known_calibration_is_recovered(prior):
     assert found.offset == pytest.approx(1.5, abs=0.05)
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(1e-9, 0), (1e9, 1e9), (1.0, 1e4), (-3.0, 2.0)])
+@pytest.mark.parametrize(("scale", "shift"), [(1e-9, 0), (1e-200, 0), (1e9, 1e9), (1.0, 1e4), (-3.0, 2.0)])
 def test_llrs_do_not_depend_on_how_scores_are_stretched(scale, shift):
     """A negative factor gives a negative slope and the same ratios; 1e4 away, to what is left of the digits."""
     scores_N, is_target_N = llrs(200, 900, 3.0)
@@ -167,7 +167,7 @@ def test_calibrated_scores_cost_what_true_ratios_cost():
         ([2, 2, 2], [1, 0, 0], 0.05, DataError, "all 3 scores are 2; there is nothing to calibrate"),
         ([1, np.inf, 3], [1, 0, 0], 0.05, DataError, "1 of 3 scores are not finite"),
         ([1, np.nan, 3], [1, 0, 0], 0.05, DataError, "1 of 3 scores are NaN"),
-        ([1, 2, 3, 1e300, -1e300], [1, 0, 1, 0, 1], 0.05, DataError, "out of all proportion"),
+        ([1, 2, 3, 1e308, -1e308], [1, 0, 1, 0, 1], 0.05, DataError, "out of all proportion"),
         ([1, 2, 3], [1, 0, 0], 0.0, ConfigError, "a prior lies between 0 and 1, not 0.0"),
         ([1, 2, 3], [1, 0, 0], 1.0, ConfigError, "a prior lies between 0 and 1"),
     ],
