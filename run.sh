@@ -21,6 +21,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --budget NAME          lay conf/budgets/NAME.yaml over every system, as `short` for a short training;
                          its runs are called SYSTEM+NAME
   --set KEY=VALUE        change one setting of every system, as training.epochs=3; may be repeated
+  --calibration-speakers N
+                         speakers held out of training to calibrate scores on, 0 for none (default: the recipe's)
   --seed N               of the runs: weights and training batches (default: 1)
   --nj N                 jobs of stages 1 and 5 (default: the number of cores)
   --ngpu N               0 trains on the CPU, N on as many GPUs (default: a GPU if there is one)
@@ -40,7 +42,7 @@ A stage that is asked for does only what is not done yet: a step whose inputs, s
 says is skipped with a line; after a failure, or with something changed, the same command goes on where it must.
 
 stages: 0 data lists  1 features and VAD  2 augmentation  3 classical front end  4 networks  5 embeddings
-        6 back ends  7 scores  8 score normalisation, fusion  9 report
+        6 back ends  7 scores  8 score normalisation, calibration, fusion  9 report
 
 SV_PYTHON=/path/python uses your own environment instead of .venv, which is otherwise made on first use.
 HELP
@@ -51,7 +53,7 @@ SV_COMMAND=./run.sh
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-recipe=mini first=0 last=9 systems='' seed=1 nj=$(nproc) work=''
+recipe=mini first=0 last=9 systems='' held_out='' seed=1 nj=$(nproc) work=''
 declare -A root=()
 configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
 list=false dry_run=false
@@ -63,7 +65,7 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --engine | --work)
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --engine | --work | --calibration-speakers)
       [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
       [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"
@@ -73,7 +75,7 @@ while (($#)); do
   case $option in
     --stage | --stop-stage)
       [[ $value =~ ^[0-9]$ ]] || die "$option takes a stage from 0 to 9, not $value" ;;
-    --seed | --nj | --ngpu)
+    --seed | --nj | --ngpu | --calibration-speakers)
       [[ $value =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "$option takes a number of at most nine digits, not $value" ;;
     --systems)
       [[ $value != *" "* && ,$value, != *,,* ]] || die "--systems takes names with a comma between two, not ${value@Q}" ;;
@@ -88,6 +90,7 @@ while (($#)); do
       root[${value%%=*}]=$(cd "$from" && realpath -m -- "${value#*=}") ;;
     --budget) configure_options+=(--budget "$value") ;;
     --set) configure_options+=(--set "$value") ;;
+    --calibration-speakers) held_out=$value ;;
     --seed) seed=$value ;;
     --nj) nj=$value ;;
     --ngpu) gpu_options=(--ngpu "$value") ;;
@@ -126,9 +129,11 @@ fi
 
 # --- the recipe and the runs: everything that can be wrong with the request is told before any work ---
 [[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
-title='' default_systems='' data_roots=() optional_roots=()
+title='' default_systems='' data_roots=() optional_roots=() calibration_speakers=''
 # shellcheck source=recipes/mini/recipe.sh
 . "recipes/$recipe/recipe.sh"
+[[ -z $held_out || -n $calibration_speakers ]] || die "the recipe $recipe does not know --calibration-speakers"
+calibration_speakers=${held_out:-$calibration_speakers}
 known_roots=("${data_roots[@]}" "${optional_roots[@]}")
 for name in "${!root[@]}"; do
   [[ " ${known_roots[*]} " == *" $name "* ]] \

@@ -222,6 +222,16 @@ def unfinished(record: Path) -> bool:
     return not record.exists() and record.with_name(f"{record.stem}.begun.json").exists()
 
 
+def holds(record: Path) -> bool:
+    """Whether a step's record is there and its inputs are still those that it names.
+
+    Raises DataError if an input that is itself another step's is not as that step left it.
+    """
+    stored, _ = _read(record)
+    folder = record.parent.parent
+    return stored is not None and all(_same(folder / name, was) for name, was in stored["inputs"].items())
+
+
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:
     """The settings that a folder was made with; None if it has no record."""
     stored, _ = _read(record_of(name, folder))

@@ -21,7 +21,7 @@ TRAINED_BY = ("features", "vad", "deltas", "cmn", "ivector", "model", "loss", "t
 
 @dataclass(frozen=True)
 class Run:
-    """`EXP/NAME/seedN`: config.yaml, checkpoints/, embeddings/, backend/, scores/.
+    """`EXP/NAME/seedN`: config.yaml, checkpoints/, embeddings/, backend/, scores/, calibration/.
 
     >>> run = Run.open("exp/mini/xvector-small/seed1")
     >>> run.name, run.seed, run.system.features
@@ -116,6 +116,18 @@ class Run:
     def scores(self, trials: str, backend: str) -> Path:
         """The scores of a trial list by a back end."""
         return self.path / "scores" / f"{trials}.{backend}"
+
+    def dropped(self, trials: str) -> Path:
+        """What of a trial list was not scored, and why; there only if something was not."""
+        return self.path / "scores" / f"{trials}.dropped.txt"
+
+    def calibration(self, backend: str) -> Path:
+        """The calibration of a back end's scores."""
+        return self.path / "calibration" / f"{backend}.json"
+
+    def calibrated(self, trials: str, backend: str) -> Path:
+        """The scores of a trial list by a back end as log-likelihood ratios."""
+        return self.path / "scores" / f"{trials}.{backend}.calibrated"
 
 
 def _config(path: Path) -> Path:

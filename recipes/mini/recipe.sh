@@ -6,16 +6,30 @@ title="synthetic speech, generated on the spot"
 default_systems=xvector-small,ivector-small
 data_roots=()
 optional_roots=(mini adapt)     # a corpus made with other options; unlabelled speech that back ends adapt to
+calibration_speakers=20         # of the 200 for training; --calibration-speakers
 
 run_stages() {
+  calibration=()          # the set of the speakers held out, if any
+  ((calibration_speakers == 0)) || calibration=(vox1_calibration)
+
   stage 0 "data: generate the corpus, prepare its sets, hold out sessions" && {
     corpus=${root[mini]:-$data/corpus}
     [[ -n ${root[mini]:-} ]] || "$SV_PYTHON" local/generate_mini.py --nj "$nj" "$corpus"
     "$SV_PYTHON" local/prepare_voxceleb1.py --trials mini_synthetic=veri_test2.txt "$corpus" "$data"
-    steps/hold_out.sh      --fraction 0.1 "$data/vox1_dev" "$data/vox1_train" "$data/vox1_valid"
+    dev=vox1_dev apart=(--disjoint-from "$data/vox1_train")
+    if ((calibration_speakers > 0)); then
+      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/vox1_dev" "$data/vox1_rest" "$data/vox1_calibration"
+      steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox1_calibration"
+      dev=vox1_rest
+    fi
+    steps/hold_out.sh      --fraction 0.1 "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" --disjoint-from "$data/vox1_train" "$data/vox1_test"
+    for set in "${calibration[@]}"; do
+      steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
+      apart+=(--disjoint-from "$data/$set")
+    done
+    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_test"
     if [[ -n ${root[adapt]:-} ]]; then
       "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
       steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
@@ -23,7 +37,7 @@ run_stages() {
   }
 
   stage 1 "features and VAD" && {
-    for set in vox1_train vox1_valid vox1_test ${adapt:+adapt}; do
+    for set in vox1_train vox1_valid "${calibration[@]}" ${adapt:+adapt} vox1_test; do
       for name in "${features[@]}"; do
         steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
       done
@@ -48,7 +62,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${runs[@]}"; do
-      for set in vox1_train vox1_test ${adapt:+adapt}; do
+      for set in vox1_train "${calibration[@]}" ${adapt:+adapt} vox1_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -62,11 +76,21 @@ run_stages() {
 
   stage 7 "scores" && {
     for run in "${runs[@]}"; do
+      for set in "${calibration[@]}"; do
+        steps/score.sh "${score_options[@]}" --enrol "$set" --test "$set" "$run" "$data/$set/trials_calibration"
+      done
       steps/score.sh "${score_options[@]}" --enrol vox1_test --test vox1_test "$run" "$data/vox1_test/trials_mini_synthetic"
     done
   }
 
-  stage 8 "score normalisation, fusion" && echo "none of these systems asks for it"
+  stage 8 "score normalisation, calibration, fusion" && {
+    ((calibration_speakers > 0)) || echo "nothing is calibrated; --calibration-speakers N holds training speakers out for it"
+    for run in "${runs[@]}"; do
+      for set in "${calibration[@]}"; do
+        steps/calibrate.sh --calibration "$data/$set/trials_calibration" "$run" "$data/vox1_test/trials_mini_synthetic"
+      done
+    done
+  }
 
   stage 9 "report" && {
     steps/report.sh --title "mini" --out "$exp/report" --others "$exp" --trials "$data/vox1_test/trials_mini_synthetic" "${runs[@]}"

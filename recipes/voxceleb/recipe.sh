@@ -5,14 +5,28 @@ title="VoxCeleb1"
 default_systems=vox1-xvector
 data_roots=(voxceleb1)
 optional_roots=(adapt)          # unlabelled speech that back ends adapt to
+calibration_speakers=0          # the papers train on all 1,211; --calibration-speakers
 
 run_stages() {
+  calibration=()          # the set of the speakers held out, if any
+  ((calibration_speakers == 0)) || calibration=(vox1_calibration)
+
   stage 0 "data: sets and trial lists, sessions held out" && {
     "$SV_PYTHON" local/prepare_voxceleb1.py "${root[voxceleb1]}" "$data"
-    steps/hold_out.sh      --fraction 0.05 "$data/vox1_dev" "$data/vox1_train" "$data/vox1_valid"
+    dev=vox1_dev apart=(--disjoint-from "$data/vox1_train")
+    if ((calibration_speakers > 0)); then
+      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/vox1_dev" "$data/vox1_rest" "$data/vox1_calibration"
+      steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox1_calibration"
+      dev=vox1_rest
+    fi
+    steps/hold_out.sh      --fraction 0.05 "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" --disjoint-from "$data/vox1_train" "$data/vox1_test"
+    for set in "${calibration[@]}"; do
+      steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
+      apart+=(--disjoint-from "$data/$set")
+    done
+    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_test"
     if [[ -n ${root[adapt]:-} ]]; then
       "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
       steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
@@ -20,7 +34,7 @@ run_stages() {
   }
 
   stage 1 "features and VAD" && {
-    for set in vox1_train vox1_valid vox1_test ${adapt:+adapt}; do
+    for set in vox1_train vox1_valid "${calibration[@]}" ${adapt:+adapt} vox1_test; do
       for name in "${features[@]}"; do
         steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
       done
@@ -45,7 +59,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${runs[@]}"; do
-      for set in vox1_train vox1_test ${adapt:+adapt}; do
+      for set in vox1_train "${calibration[@]}" ${adapt:+adapt} vox1_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -59,13 +73,23 @@ run_stages() {
 
   stage 7 "scores" && {
     for run in "${runs[@]}"; do
+      for set in "${calibration[@]}"; do
+        steps/score.sh "${score_options[@]}" --enrol "$set" --test "$set" "$run" "$data/$set/trials_calibration"
+      done
       for trials in "$data"/vox1_test/trials_*; do
         steps/score.sh "${score_options[@]}" --enrol vox1_test --test vox1_test "$run" "$trials"
       done
     done
   }
 
-  stage 8 "score normalisation, fusion" && echo "none of these systems asks for it"
+  stage 8 "score normalisation, calibration, fusion" && {
+    ((calibration_speakers > 0)) || echo "nothing is calibrated; --calibration-speakers N holds training speakers out for it"
+    for run in "${runs[@]}"; do
+      for set in "${calibration[@]}"; do
+        steps/calibrate.sh --calibration "$data/$set/trials_calibration" "$run" "$data"/vox1_test/trials_*
+      done
+    done
+  }
 
   stage 9 "report" && {
     trials=("$data"/vox1_test/trials_*)

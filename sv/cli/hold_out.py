@@ -1,4 +1,4 @@
-"""Split a training set: some sessions are held out to watch the training by; every speaker keeps one or more."""
+"""Split a training set: hold out sessions of its speakers (each keeps one or more), or some speakers whole."""
 
 from pathlib import Path
 
@@ -10,26 +10,35 @@ from sv.records import Step
 def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
-    parser.add_argument("--fraction", type=float, required=True, help="part of the utterances to hold out, about")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--fraction", type=float, help="part of the utterances to hold out, about, by whole sessions")
+    what.add_argument("--speakers", type=int, metavar="N", help="hold out N speakers with all that they said")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("data", type=Path, help="data directory to split")
     parser.add_argument("rest", type=Path, help="data directory to train on")
     parser.add_argument("held_out", type=Path, help="data directory of what is held out")
     args = parser.parse_args()
+    wanted = {"fraction": args.fraction, "speakers": args.speakers}
     step = Step(
         "hold_out",
         args.rest,
         inputs=set_files(args.data) or [args.data / "utt2spk"],
-        settings={"fraction": args.fraction, "seed": args.seed},
+        settings={name: value for name, value in wanted.items() if value is not None} | {"seed": args.seed},
     )
     if step.skip():
         return
-    rest, held_out = DataDir.read(args.data).hold_out(args.fraction, args.seed)
+    data = DataDir.read(args.data)
+    if args.speakers is None:
+        (rest, held_out), apart = data.hold_out(args.fraction, args.seed), "session"
+    else:
+        (rest, held_out), apart = data.hold_out_speakers(args.speakers, args.seed), "speaker"
     step.begin()
     rest.write(args.rest)
     held_out.write(args.held_out)
-    step.done([*set_files(args.rest), *set_files(args.held_out)], rest=len(rest), held_out=len(held_out))
-    print(f"{args.rest}: {len(rest)} utterances; {args.held_out}: {len(held_out)}, no session in both")
+    # Trial lists there are others' work: make_trials draws its own from what is held out.
+    written = [p for folder in (args.rest, args.held_out) for p in set_files(folder) if not p.match("trials_*")]
+    step.done(written, rest=len(rest), held_out=len(held_out))
+    print(f"{args.rest}: {len(rest)} utterances; {args.held_out}: {len(held_out)}, no {apart} in both")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ from typing import Any
 
 from sv.cli import Parser, run
 from sv.data.atomic import atomic_write
-from sv.data.datadir import LABEL, DataDir, read_label
-from sv.data.tables import read_table, write_lines
-from sv.data.trials import Trials
+from sv.data.datadir import LABEL, read_label
+from sv.data.tables import write_lines
+from sv.data.trials import Trials, speakers_of
 from sv.errors import DataError
-from sv.records import Step, counts_of, dry_run, record_of, unfinished
+from sv.records import Step, counts_of, dry_run, holds, record_of, unfinished
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
-from sv.scoring.trials import read_scores
+from sv.scoring.trials import read_scores, scored_trials
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
             say(args)
         return
     from sv.report.det import plot_det  # matplotlib, which takes a second
-    from sv.report.figures import figures
+    from sv.report.figures import actual_costs, figures
 
     step.begin()
     several_seeds = len({this.seed for this in runs}) > 1
@@ -59,8 +59,11 @@ def main() -> None:
             for backend in this.system.backends:
                 if this.path not in args.runs and not this.scores(name, backend).exists():
                     continue
-                scored = scored_trials(this, name, trials)
+                scored = scored_trials(trials, this.dropped(name))
                 found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
+                if is_calibrated(this, name, backend):
+                    found |= actual_costs(scored, read_scores(this.calibrated(name, backend), scored))
+                    found["calibrated"] = how_calibrated(this, backend)
                 row = row_of(this, backend, name, found, len(trials))
                 rows.append(dataclasses.replace(row, is_synthetic=is_synthetic))
                 seed = f" seed {this.seed}" if several_seeds else ""
@@ -93,10 +96,18 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
     scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
     trained = [this.training() for this in runs]
-    dropped = [this.path / "scores" / f"{name}.dropped.txt" for this in runs for name in names]
+    dropped = [this.dropped(name) for this in runs for name in names]
+    calibrated = [
+        path
+        for this in runs
+        for name in names
+        for backend in this.system.backends
+        if is_calibrated(this, name, backend)
+        for path in (calibrated_record(this, name, backend), this.calibration(backend))
+    ]
     published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
     settings = {"title": args.title, "note": args.note, "published": published}
-    made_of = [*args.trials, *tables, *scores, *scored, *dropped, *trained]
+    made_of = [*args.trials, *tables, *scores, *scored, *calibrated, *dropped, *trained]
     return Step("report", args.out, inputs=made_of, settings=settings)
 
 
@@ -123,12 +134,28 @@ def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
     ]
 
 
-def scored_trials(this: Run, name: str, trials: Trials) -> Trials:
-    """The trials of a list but for those left out for want of an embedding."""
-    if not (dropped := this.path / "scores" / f"{name}.dropped.txt").exists():
-        return trials
-    gone = read_table(dropped).keys()
-    return trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)[0]
+def calibrated_record(this: Run, name: str, backend: str) -> Path:
+    """The record of a list's calibrated scores."""
+    path = this.calibrated(name, backend)
+    return record_of(path.name, path.parent)
+
+
+def is_calibrated(this: Run, name: str, backend: str) -> bool:
+    """Whether there are calibrated scores of a list, and they are of the scores that it now has."""
+    try:
+        return holds(calibrated_record(this, name, backend))
+    except DataError:
+        if dry_run():  # of what an earlier step would mend
+            return False
+        raise
+
+
+def how_calibrated(this: Run, backend: str) -> str:
+    """On what, and near which decisions."""
+    learnt = json.loads(this.calibration(backend).read_bytes())
+    trials = f"{learnt['num_targets']:,} target and {learnt['num_nontargets']:,} non-target trials"
+    speakers = f" of {learnt['num_speakers']:,} speakers" if learnt["num_speakers"] else ""
+    return f"on the list {learnt['trials']} ({trials}{speakers}) at prior {learnt['prior']:g}"
 
 
 def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed: int) -> Row:
@@ -168,17 +195,6 @@ def made_by() -> list[str]:
         commit = ""
     command = os.environ.get("SV_COMMAND")
     return [f"Made by `{command}`" + (f" at commit {commit}." if commit else ".")] if command else []
-
-
-def speakers_of(data_dir: Path) -> dict[str, str]:
-    """The speaker of every utterance and, where the set has `models`, of every model of its utterances."""
-    utt2spk = DataDir.read(data_dir).utt2spk
-    speaker = dict(utt2spk)
-    if (data_dir / "models").exists():
-        for model, utts in read_table(data_dir / "models").items():
-            if (first := utts.split()[0]) in utt2spk:
-                speaker[model] = utt2spk[first]
-    return speaker
 
 
 if __name__ == "__main__":

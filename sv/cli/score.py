@@ -70,14 +70,13 @@ def main() -> None:
             " trials out with --allow-missing"
         ) from None
     dropped |= {absent: reasons[absent] for absent in dropped if absent in reasons}
-    write_dropped(this.path / "scores" / f"{name}.dropped.txt", dropped)
+    write_dropped(this.dropped(name), dropped)
     for backend_name, step in waiting.items():
         step.begin()
         backend = load_backend(this.system.backends[backend_name], this.backend(backend_name))
         out = this.scores(name, backend_name)
         write_scores(out, trials, score_trials(backend, enrol, test, trials))
-        record = this.path / "scores" / f"{name}.dropped.txt"
-        step.done([out, *([record] if dropped else [])], trials=len(trials), dropped=len(dropped))
+        step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"
             + (f", {len(dropped)} ids without an embedding: {name}.dropped.txt" if dropped else "")

@@ -210,6 +210,21 @@ class DataDir:
             raise DataError(f"{self._name}: nothing can be held out: every speaker has a single session")
         return self._restricted(set(self.utt2spk) - held), self._restricted(held)
 
+    def hold_out_speakers(self, count: int, seed: int) -> tuple[DataDir, DataDir]:
+        """Split off `count` whole speakers, drawn by the seed from their names: (rest, held out).
+
+        A larger draw by the same seed holds the smaller one. Raises DataError unless two speakers or more are left.
+        """
+        speakers = sorted(set(self.utt2spk.values()))
+        if not 1 <= count <= len(speakers) - 2:
+            advice = f"ask for 1 to {len(speakers) - 2}" if len(speakers) > 2 else "there are too few"
+            raise DataError(
+                f"{self._name}: {count} of its {len(speakers)} speakers cannot be held out: two or more must be left;"
+                f" {advice}"
+            )
+        held = set(shuffled(speakers, seed)[:count])
+        return self.subset(speakers=set(speakers) - held), self.subset(speakers=held)
+
     def fix(self, keep: Callable[[str], str | None] | None = None) -> tuple[DataDir, dict[str, str]]:
         """Drop utterances that lack a recording or a speaker, or that `keep` objects to: (rest, {utterance: reason}).
 

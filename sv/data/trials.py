@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.tables import read_lines, write_lines
+from sv.data.datadir import DataDir
+from sv.data.tables import read_lines, read_table, write_lines
 from sv.errors import DataError
 
 
@@ -91,3 +92,14 @@ def trial_files(data_dir: str | os.PathLike[str]) -> dict[str, Path]:
     """The trial lists of a data directory: `trials_NAME` files by name, and Kaldi's plain `trials` by that."""
     files = (path for path in sorted(Path(data_dir).glob("trials*")) if path.name.partition("_")[0] == "trials")
     return {path.name.removeprefix("trials_"): path for path in files}
+
+
+def speakers_of(data_dir: Path) -> dict[str, str]:
+    """The speaker of every utterance and, where the set has `models`, of every model of its utterances."""
+    utt2spk = DataDir.read(data_dir).utt2spk
+    speaker = dict(utt2spk)
+    if (data_dir / "models").exists():
+        for model, utts in read_table(data_dir / "models").items():
+            if (first := utts.split()[0]) in utt2spk:
+                speaker[model] = utt2spk[first]
+    return speaker

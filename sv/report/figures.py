@@ -8,7 +8,7 @@ import numpy as np
 
 from sv.bootstrap import bootstrap_ci
 from sv.data.trials import Trials
-from sv.metrics import eer_nearest, eer_rocch, min_cllr, min_dcf
+from sv.metrics import act_cprimary, act_dcf, cllr, eer_nearest, eer_rocch, min_cllr, min_dcf
 from sv.roc import Roc
 
 
@@ -38,3 +38,9 @@ def figures(trials: Trials, scores_N: np.ndarray, speaker: Mapping[str, str]) ->
         "num_speakers": num_speakers,
         "num_skipped": num_skipped,
     }, roc
+
+
+def actual_costs(trials: Trials, llr_N: np.ndarray) -> dict[str, float]:
+    """The figures of a row that need log-likelihood ratios, (N,), in nats: of calibrated scores alone."""
+    roc = Roc.from_scores(llr_N, trials.is_target)
+    return {"act_dcf_05": act_dcf(roc, 0.05), "act_cprimary": act_cprimary(roc), "cllr": cllr(roc)}

@@ -11,6 +11,12 @@ EER_DEFINITION = (
     " min Cllr in bits, after the best monotone mapping."
 )
 
+ACTUAL_DEFINITION = (
+    "actDCF at target prior .05, act Cprim (the mean of those at .01 and .005: Cprimary of SRE16, unequalised) and Cllr"
+    " (bits) are of calibrated scores only, log-likelihood ratios decided at the Bayes threshold; the other figures are"
+    " of the scores before calibration."
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -39,16 +45,23 @@ class Row:
     num_skipped: int = 0  # bootstrap replicates without a target or without a non-target trial
     is_synthetic: bool = False  # the speech of the list
     trained: str | None = None  # how long and on what
+    act_dcf_05: float | None = None  # this and the next three: of calibrated scores, None without
+    act_cprimary: float | None = None
+    cllr: float | None = None
+    calibrated: str | None = None  # on what
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The table's header and its rows as text; seeds and papers' figures have a column where they tell something."""
+    """The table's header and its rows as text; columns that tell nothing (one seed, no actual cost) are left out."""
     seeds = len({row.seed for row in rows}) > 1
     papers = any(row.published_eer is not None for row in rows)
+    actual = any(row.calibrated for row in rows)
     lines = [
         (
             *("system", *(["seed"] if seeds else []), "back end", "trial list"),
-            *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr", "trials"),
+            *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr"),
+            *(["actDCF.05", "act Cprim", "Cllr"] if actual else []),
+            "trials",
             *(["paper's EER %"] if papers else []),
         )
     ]
@@ -61,11 +74,16 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
                 *(row.system, *([str(row.seed)] if seeds else []), row.backend, row.trials),
                 *(f"{100 * row.eer:.2f}", interval),
                 *(f"{figure:.3f}" for figure in (row.min_dcf_05, row.min_dcf_01, row.min_cllr)),
+                *([_or_dash(cost) for cost in (row.act_dcf_05, row.act_cprimary, row.cllr)] if actual else []),
                 f"{row.num_trials:,}{listed}",
                 *([published] if papers else []),
             )
         )
     return lines
+
+
+def _or_dash(figure: float | None) -> str:
+    return "–" if figure is None else f"{figure:.3f}"
 
 
 def text_table(rows: Sequence[Row]) -> list[str]:
@@ -104,6 +122,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
     speakers = sorted({(row.trials, row.num_speakers) for row in rows if row.num_speakers})
     return [
         EER_DEFINITION,
+        *([ACTUAL_DEFINITION] if any(row.calibrated for row in rows) else []),
+        *_calibrations(rows),
         *(f"{trials}: {count} speakers." for trials, count in speakers),
         *(
             ["– in place of an interval: the list's speakers are not known."]
@@ -118,3 +138,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}.",
     ]
+
+
+def _calibrations(rows: Sequence[Row]) -> list[str]:
+    """How rows were calibrated: one line where it was all alike, else one a way, with the systems."""
+    ways: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.calibrated:
+            ways.setdefault(row.calibrated, {})[row.system] = None
+    of = [f", {', '.join(systems)}" if len(ways) > 1 else "" for systems in ways.values()]
+    return [f"Calibrated by logistic regression {way}{whose}." for way, whose in zip(ways, of, strict=True)]

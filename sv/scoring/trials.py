@@ -9,6 +9,7 @@ import numpy as np
 
 from sv.backends.backend import Backend
 from sv.data.atomic import atomic_write
+from sv.data.tables import read_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.errors import DataError
@@ -58,6 +59,14 @@ def _by_pairs(e_EK: np.ndarray, t_TK: np.ndarray, model_N: np.ndarray, test_N: n
         trials = order_N[start : start + BLOCK_PAIRS]
         scores_N[trials] = np.einsum("nk,nk->n", e_EK[model_N[trials]], t_TK[test_N[trials]])
     return scores_N
+
+
+def scored_trials(trials: Trials, dropped: Path) -> Trials:
+    """The trials of a list but for those that scoring left out for want of an embedding: `dropped` names the ids."""
+    if not dropped.exists():
+        return trials
+    gone = read_table(dropped).keys()
+    return trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)[0]
 
 
 def write_scores(path: str | os.PathLike[str], trials: Trials, scores_N: np.ndarray) -> None:

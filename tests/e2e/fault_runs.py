@@ -20,6 +20,7 @@ OPTIONS = [
     *("--set", "model.frame_channels=[32,32,32,32,64]", "--set", "model.embedding_dim=24"),
     *("--set", "training.epochs=8", "--set", "training.chunks_per_speaker=8", "--set", "training.batch_size=8"),
     *("--set", "training.chunk_s=[1,2]", "--set", "backends.plda.lda_dim=4", "--nj", "2", "--ngpu", "0"),
+    *("--calibration-speakers", "3"),
 ]
 RUN = "exp/mini/xvector-small/seed1"
 OURS = ("SV_FORCE", "SV_DRY_RUN", "SV_STATUS", "SV_PARENT", "SV_ENGINE")  # what run.sh tells its steps

@@ -113,6 +113,10 @@ DAMAGED = {
     "scp of embeddings": ([f"{RUN}/embeddings/vox1_test/xvector.scp"], 7, "is not what extract wrote"),
     "back end": ([f"{RUN}/backend/plda/plda"], 7, "is not what train_backend wrote"),
     "scores": ([f"{RUN}/scores/mini_synthetic.plda"], 9, "is not what mini_synthetic.plda wrote"),
+    "calibration": ([f"{RUN}/calibration/plda.json"], 9, "is not what calibrate.plda wrote"),
+    "calibrated scores": (
+        *([f"{RUN}/scores/mini_synthetic.plda.calibrated"], 9, "is not what mini_synthetic.plda.calibrated wrote"),
+    ),
 }
 
 
@@ -179,7 +183,9 @@ def test_a_changed_trial_list_is_named_where_it_is_used(finished):
     trials.write_text("".join(sorted(trials.read_text().splitlines(True))[2:]))
     result = finished.run("--stage", "7")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("trials_mini_synthetic has changed") == 3  # two back ends and the report
+    assert (
+        result.stdout.count("trials_mini_synthetic has changed") == 5
+    )  # two back ends, calibrated too, and the report
     scores = (finished.work / RUN / "scores/mini_synthetic.plda").read_text()
     assert scores.count("\n") == trials.read_text().count("\n")
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 TINY = [
     *("--set", "training.epochs=2", "--set", "training.chunks_per_speaker=4", "--set", "training.batch_size=8"),
     *("--set", "training.chunk_s=[1,2]", "--set", "backends.plda.lda_dim=4", "--nj", "2", "--ngpu", "0"),
+    *("--calibration-speakers", "3"),
 ]
 
 
@@ -51,6 +52,10 @@ def test_mini_runs_all_stages_and_ends_in_a_table(finished):
     for row in rows:
         assert 0 <= row["eer"] <= 0.6
         assert row["eer_interval"][0] <= row["eer"] <= row["eer_interval"][1]
+        assert row["act_dcf_05"] >= row["min_dcf_05"] - 1e-4  # calibrated scores are rounded, and may tie
+        assert row["cllr"] >= row["min_cllr"] - 1e-4
+        assert "on the list calibration (" in row["calibrated"]
+        assert "of 3 speakers) at prior 0.05" in row["calibrated"]
     assert "Synthetic speech" in (work / "exp/mini/report/results.md").read_text()
     assert (work / "exp/mini/report/det_mini_synthetic.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -75,8 +80,47 @@ def test_every_file_of_the_run_is_where_the_design_says(finished):
             run / name
             for name in ("embeddings/vox1_test/xvector.scp", "backend/plda/plda", "scores/mini_synthetic.plda")
         ),
+        *(run / name for name in ("calibration/plda.json", "scores/mini_synthetic.plda.calibrated")),
     ):
         assert path.is_file(), path
+
+
+def test_calibration_speakers_are_apart_from_training_and_test(finished):
+    """In none of the other sets; what it is learnt on are their trials, and no row of the report is."""
+    _, work = finished
+    speakers = {
+        name: {line.split()[1] for line in (work / f"data/mini/vox1_{name}/utt2spk").read_text().splitlines()}
+        for name in ("train", "valid", "test", "calibration")
+    }
+    held_out = speakers.pop("calibration")
+    assert len(held_out) == 3
+    assert not held_out & set().union(*speakers.values())
+    assert len(speakers["train"]) == 12 - 3
+    trials = (work / "data/mini/vox1_calibration/trials_calibration").read_text().split()
+    assert {word.partition("-")[0] for word in trials} - {"target", "nontarget"} == held_out
+
+
+def test_another_number_of_calibration_speakers_makes_anew_what_depends_on_it(run_sh, corpus, finished):
+    """As dry runs tell: with the same number nothing, with four all from the sets on, with none no calibration."""
+    _, work = finished
+    options = ("--work", work, "--data-root", f"mini={corpus}", *SMALL_EMBEDDING, *TINY, "--dry-run")
+    same, four, none = (run_sh(*options, *(["--calibration-speakers", n] if n else [])) for n in ("", "4", "0"))
+    assert [result.returncode for result in (same, four, none)] == [0, 0, 0], none.stderr
+    assert "would run" not in same.stdout
+    assert re.search(r"^hold_out .*/vox1_rest: would run: speakers is 4, was 3$", four.stdout, re.M)
+    assert re.search(r"^mini_synthetic.plda.calibrated .*: would run: after calibrate", four.stdout, re.M)
+    assert re.search(r"^hold_out .*/vox1_train: would run: .*/vox1_dev/\S+ is a new input$", none.stdout, re.M)
+    assert "nothing is calibrated; --calibration-speakers N" in none.stdout
+    assert "calibrate." not in none.stdout
+
+
+def test_too_many_calibration_speakers_are_refused(run_sh, corpus, tmp_path):
+    """One line before anything is trained, with the number that there may be."""
+    options = ("--data-root", f"mini={corpus}", "--work", tmp_path / "w", "--stop-stage", "0")
+    result = run_sh(*options)
+    assert result.returncode == 1
+    assert "20 of its 12 speakers cannot be held out: two or more must be left; ask for 1 to 10\n" in result.stderr
+    assert not (tmp_path / "w/data/mini/vox1_train").exists()
 
 
 def test_one_stage_can_be_run_again_and_gives_the_same_bytes(run_sh, finished):
@@ -161,6 +205,7 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
         (["--data-root", "mini"], "--data-root takes NAME=DIR"),
         (["--nj", "0"], "--nj takes a number from 1"),
         (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),
+        (["--calibration-speakers", "-3"], "--calibration-speakers takes a number of at most nine digits, not -3"),
         (["--ngpu", "2"], "--ngpu 2, but torch sees 0 GPUs here"),
     ],
 )
@@ -208,7 +253,8 @@ def broken_tree(corpus, tmp_path):
 
 
 def start(run_sh, tree, tmp_path, *more):
-    return run_sh("--data-root", f"mini={tree}", "--work", tmp_path / "w", "--stop-stage", "1", "--nj", "2", *more)
+    small = ("--stop-stage", "1", "--nj", "2", "--calibration-speakers", "3")
+    return run_sh("--data-root", f"mini={tree}", "--work", tmp_path / "w", *small, *more)
 
 
 def first_wav(tree, part="dev"):

@@ -34,6 +34,51 @@ def test_hold_out_writes_both_sides(command, data):
     assert f"{len(rest)} utterances" in out
 
 
+def test_hold_out_of_speakers_stays_done_when_a_list_is_drawn_from_them(command, data):
+    """The step that draws trials writes into its output; with another number all is made anew, and then stays."""
+    folders = [data, data.parent / "rest", data.parent / "held"]
+    for number in (1, 1):
+        code, out, _ = command("hold_out", "--speakers", number, *folders)
+        command("make_trials", "--targets", 2, "--nontargets", 2, "--name", "x", folders[2])
+    assert (code, out) == (0, f"hold_out {folders[1]}: unchanged, skipped\n")
+    rest, held = (DataDir.read(folder) for folder in folders[1:])
+    assert sorted(rest.utterances + held.utterances) == DataDir.read(data).utterances
+    assert not set(rest.utt2spk.values()) & set(held.utt2spk.values())
+
+
+def test_hold_out_wants_sessions_or_speakers(command, data):
+    folders = data, data.parent / "rest", data.parent / "held"
+    assert "not allowed with" in refused(command("hold_out", "--fraction", 0.1, "--speakers", 1, *folders))
+    assert "one of the arguments" in refused(command("hold_out", *folders))
+    assert "2 of its 3 speakers cannot be held out" in refused(command("hold_out", "--speakers", 2, *folders))
+    assert not folders[1].exists()
+
+
+def test_a_list_is_drawn_once(command, data):
+    """As many as asked for or as there are, said; the same list again for the same seed; then it is left alone."""
+    options = ("--targets", 3, "--nontargets", 100, "--name", "mine")
+    first = command("make_trials", *options, data)
+    path = data / "trials_mine"
+    said = "3 target and 15 non-target trials; no more non-target trials exist (100 were asked for)"
+    assert first == (0, f"{path}: {said}\n", "")
+    assert command("make_trials", *options, data)[1] == f"trials_mine {data}: unchanged, skipped\n"
+    before = path.read_bytes()
+    assert command("make_trials", "--seed", 1, *options, data)[0] == 0
+    assert path.read_bytes() != before
+    assert list(validate(data)) == []
+
+
+def test_a_list_that_cannot_be_is_refused(command, data):
+    options = ("--targets", 3, "--nontargets", 3)
+    assert "cannot be part of a file's name" in refused(command("make_trials", *options, "--name", "a/b", data))
+    assert "counted from 1" in refused(command("make_trials", "--targets", 0, "--nontargets", 3, "--name", "a", data))
+    lonely = write_data(data.parent / "lonely", {"s0-0": 800, "s0-1": 800})
+    assert "no non-target trial can be made of its 1 speakers" in refused(
+        command("make_trials", *options, "--name", "a", lonely)
+    )
+    assert not list(data.parent.glob("*/trials_*"))
+
+
 def test_valid_data_is_one_line(command, data):
     (data / "problems.txt").write_text("of an earlier time\n")
     code, out, _ = command("validate_data", "--audio", "--rate", 16000, data)

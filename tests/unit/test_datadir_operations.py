@@ -102,6 +102,36 @@ def test_hold_out_of_nothing_is_refused():
         full().hold_out(0.5, seed=-1)
 
 
+@pytest.mark.parametrize("count", [1, 7, 28])
+def test_hold_out_of_speakers_takes_all_that_they_said(count):
+    """A partition with no speaker on both sides; their tables go with them."""
+    data = many_sessions()
+    rest, held = data.hold_out_speakers(count, seed=1)
+    assert sorted(rest.utterances + held.utterances) == data.utterances
+    assert held.num_speakers == count
+    assert rest.num_speakers == data.num_speakers - count
+    assert set(held.tables["utt2sess"]) == set(held.wav) == set(held.utterances)
+
+
+def test_speakers_held_out_are_a_function_of_seed_and_names():
+    """Whatever the order of utt2spk; more by the same seed hold the fewer."""
+    data = many_sessions()
+    turned = plain(data.utterances[::-1])
+    held = {n: data.hold_out_speakers(n, seed=1)[1].utterances for n in (5, 9)}
+    assert turned.hold_out_speakers(5, seed=1)[1].utterances == held[5]
+    assert set(held[5]) < set(held[9])
+    assert data.hold_out_speakers(5, seed=2)[1].utterances != held[5]
+
+
+def test_hold_out_of_speakers_leaves_two_to_train_on():
+    assert full().hold_out_speakers(1, seed=0)[0].num_speakers == 2
+    for count in (0, 2):
+        with pytest.raises(DataError, match=rf"{count} of its 3 speakers cannot be held out.*; ask for 1 to 1$"):
+            full().hold_out_speakers(count, seed=0)
+    with pytest.raises(DataError, match=r"of its 2 speakers cannot be held out.*; there are too few$"):
+        plain(["s1-a", "s2-a"]).hold_out_speakers(1, seed=0)
+
+
 def test_fix_drops_and_says_why():
     """One of each reason; the rest is whole."""
     data = full()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from sv.errors import DataError
-from sv.records import Step, job_done, record_of, settings_of
+from sv.records import Step, holds, job_done, record_of, settings_of
 
 SETTINGS = {"fraction": 0.1, "model": {"width": 512, "layers": [1, 2]}, "name": None}
 
@@ -249,3 +249,24 @@ def test_a_moved_tree_keeps_its_records(source, out, tmp_path, monkeypatch):
     os.rename(out, tmp_path / "moved" / "out")
     monkeypatch.chdir(tmp_path / "moved")
     assert not run(step(source, out))
+
+
+def test_a_record_holds_while_its_inputs_are_as_they_were(source, out, tmp_path):
+    """Not before there is one, nor when an input is another; one that another step is making is told."""
+    record, after = record_of("copy", out), record_of("after", tmp_path / "last")
+    assert not holds(record)
+    assert run(step(source, out))
+    os.utime(source / "utt2spk", (1, 1))
+    assert holds(record)
+    last = Step("after", tmp_path / "last", inputs=[record])
+    last.begin()
+    assert not holds(after)
+    last.done([])
+    assert holds(after)
+    step(source, out).begin()
+    assert not holds(record)
+    with pytest.raises(DataError, match="copy was begun and has not ended"):
+        holds(after)
+    assert run(step(source, out))
+    (source / "utt2spk").write_text("b s\n")
+    assert not holds(record)

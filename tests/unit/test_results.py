@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sv.cli import report
+from sv.cli import calibrate, report
 from sv.data.datadir import DataDir
 from sv.data.tables import write_table
-from sv.data.trials import Trials
+from sv.data.trials import Trials, speakers_of
 from sv.errors import DataError
+from sv.metrics import cllr, eer_rocch
 from sv.records import Step
-from sv.report.figures import figures
+from sv.report.figures import actual_costs, figures
 from sv.report.tables import Row, markdown_table, notes, table, text_table
+from sv.roc import Roc
 from sv.run import Run
-from sv.scoring.trials import write_scores
+from sv.scoring.trials import read_scores, write_scores
 from sv.system import find_systems, load_system
 
 SYSTEMS = find_systems(Path(__file__).parents[1] / "data" / "conf")
@@ -68,6 +70,17 @@ def test_no_interval_where_a_speaker_is_unknown():
     assert found["eer"] == pytest.approx(0.25)
 
 
+def test_actual_costs_of_a_hand_made_list():
+    """At .05 a score of log 19 = 2.94 is accepted: of the targets 1.5 is not, of the non-targets 3.5 is. At .01 (4.60)
+    three targets are missed and at .005 (5.29) all four, with no false alarm. Cllr by its definition."""
+    trials, llr_N = hand_made()
+    found = actual_costs(trials, llr_N)
+    assert found["act_dcf_05"] == pytest.approx(1 / 4 + 19 / 4)
+    assert found["act_cprimary"] == pytest.approx((3 / 4 + 4 / 4) / 2)
+    bits = [np.log2(1 + np.exp(-s)) for s in (1.5, 3, 4, 5)] + [np.log2(1 + np.exp(s)) for s in (0, 1, 2, 3.5)]
+    assert found["cllr"] == pytest.approx(sum(bits) / 8)
+
+
 def test_rates_are_shown_in_percent_with_what_is_not_known_as_a_dash():
     assert table([row(), row(eer_interval=None, published_eer=6.1, num_trials=1199)])[1:] == [
         ("xvector-small", "plda", "mini", "5.12", "3.12–10.00", "0.310", "0.400", "0.200", "1,200", "–"),
@@ -94,6 +107,30 @@ def test_several_seeds_have_a_column():
     assert "seed" not in one[0]
     assert two[0][:3] == ("system", "seed", "back end")
     assert [line[1] for line in two[1:]] == ["1", "2"]
+
+
+CALIBRATED = {"act_dcf_05": 0.325, "act_cprimary": 0.51, "cllr": 0.21, "calibrated": "on the list cal at prior 0.05"}
+
+
+def test_actual_costs_have_columns_where_there_are_any():
+    """Of calibrated rows; – for the others."""
+    assert "Cllr" not in table([row(), row()])[0]
+    header, one, two = table([row(**CALIBRATED), row(published_eer=6.1)])
+    assert header[-5:-1] == ("actDCF.05", "act Cprim", "Cllr", "trials")
+    assert one[-5:] == ("0.325", "0.510", "0.210", "1,200", "–")
+    assert two[-5:] == ("–", "–", "–", "1,200", "6.10")
+    widest = text_table([row(**CALIBRATED, system="xvector-small+short", trials="vox1_o_cleaned")])
+    assert max(map(len, widest)) <= 140
+
+
+def test_notes_say_what_calibrated():
+    """Once where it is the same for all, else with the systems; nothing where nothing is calibrated."""
+    assert "alibrated" not in "\n".join(notes([row()]))
+    said = "\n".join(notes([row(**CALIBRATED), row(**CALIBRATED, backend="cosine"), row(system="x")]))
+    assert said.count("of calibrated scores only") == 1
+    assert said.count("Calibrated by logistic regression on the list cal at prior 0.05.\n") == 1
+    said = "\n".join(notes([row(**CALIBRATED), row(**CALIBRATED | {"calibrated": "otherwise"}, system="x")]))
+    assert "prior 0.05, xvector-small.\nCalibrated by logistic regression otherwise, x.\n" in said
 
 
 def test_papers_have_a_column_where_there_is_one():
@@ -247,7 +284,7 @@ def test_trials_that_scoring_left_out_are_counted(scored, monkeypatch, capsys):
 def test_models_are_their_utterances_speakers(scored, monkeypatch):
     """With `models` beside the trials there is an interval over speakers; of unknown utterances there is none."""
     write_table("data/test/models", {"m1": "s01-0 s01-1", "m2": "elsewhere-0"})
-    speaker = report.speakers_of(Path("data/test"))
+    speaker = speakers_of(Path("data/test"))
     assert speaker["m1"] == speaker["s01-2"] == "s01"
     assert "m2" not in speaker
 
@@ -262,3 +299,32 @@ def test_report_of_nothing_to_report_is_one_line(scored, monkeypatch, what):
     with pytest.raises(DataError, match={"scores": "score first", "labels": "no labels"}[what]):
         command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
     assert not Path("report/results.md").exists()
+
+
+def test_actual_costs_are_of_calibrated_scores_that_belong_to_the_scores(scored, monkeypatch, capsys):
+    """Of one back end; the EER stays that of the scores. Of scores that were made anew since, there are none."""
+    (run, _), trials = scored
+    for backend in ("cosine", "plda"):
+        write_scores(run.scores("cal", backend), trials, np.random.default_rng(2).normal(2.0 * trials.is_target))
+    Trials([f"c{i}" for i in trials.enrol], [f"c{i}" for i in trials.test], trials.is_target).write("data/trials_cal")
+    Path("data/utt2spk").write_text(
+        "".join(f"{i} {i[:4]}\n" for i in sorted(set(Trials.read("data/trials_cal").enrol)))
+    )
+    for backend in ("cosine", "plda"):
+        text = run.scores("cal", backend).read_text()
+        run.scores("cal", backend).write_text(
+            "".join("c{} c{} {}\n".format(*line.split()) for line in text.splitlines())
+        )
+    monkeypatch.setattr(
+        "sys.argv", ["calibrate", "--calibration", "data/trials_cal", str(run.path), "data/test/trials_vox1_o"]
+    )
+    calibrate.main()
+    run.scores("vox1_o", "cosine").write_text(run.scores("vox1_o", "cosine").read_text().replace(".1", ".2"))
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+    cosine, plda = json.loads(Path("report/results.json").read_text())
+    assert [cosine[name] for name in ("act_dcf_05", "act_cprimary", "cllr", "calibrated")] == [None] * 4
+    llr_N, raw_N = (read_scores(path("vox1_o", "plda"), trials) for path in (run.calibrated, run.scores))
+    assert plda["cllr"] == pytest.approx(cllr(Roc.from_scores(llr_N, trials.is_target)))
+    assert plda["eer"] == pytest.approx(eer_rocch(Roc.from_scores(raw_N, trials.is_target)))
+    assert plda["calibrated"] == "on the list cal (36 target and 396 non-target trials of 12 speakers) at prior 0.05"
+    assert f"{plda['act_dcf_05']:.3f}" in capsys.readouterr().out

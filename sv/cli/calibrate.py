@@ -1,0 +1,150 @@
+"""Calibrate a run's scores: RUN/calibration/BACKEND.json, learnt on one list, RUN/scores/TRIALS.BACKEND.calibrated.
+
+Calibrated scores are log-likelihood ratios in nats: accept where one is above log((1 - P) / P) at prior P.
+"""
+
+import argparse
+from pathlib import Path
+
+from sv.cli import Parser, run
+from sv.data.tables import first_few
+from sv.data.trials import Trials, speakers_of
+from sv.errors import ConfigError, DataError
+from sv.metrics import cllr
+from sv.records import Step, record_of
+from sv.roc import Roc
+from sv.run import Run
+from sv.scoring.calibration import DEFAULT_PRIOR, Calibration
+from sv.scoring.trials import read_scores, scored_trials, write_scores
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(__file__, __doc__)
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        required=True,
+        metavar="CAL_TRIALS",
+        help="labelled list to learn from, DATA/trials_NAME, of speakers that are in none of the others",
+    )
+    parser.add_argument(
+        "--prior", type=float, default=DEFAULT_PRIOR, help="of a target, near which decisions are to be exact"
+    )
+    parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
+    parser.add_argument("trials", type=Path, nargs="+", help="lists to calibrate: DATA/trials_NAME")
+    args = parser.parse_args()
+    if not 0 < args.prior < 1:
+        raise ConfigError(f"--prior lies between 0 and 1, not {args.prior:g}")
+    this = Run.open(args.run)
+    for backend in this.system.backends:
+        step = learning_step(args, this, backend)
+        if not step.skip():
+            require_other_speakers(args.calibration, args.trials)
+            learn(args, this, backend, step)
+        for path in args.trials:
+            step = applying_step(args, this, backend, path)
+            if not step.skip():
+                require_other_speakers(args.calibration, [path])
+                apply(this, backend, path, step)
+
+
+def learning_step(args: argparse.Namespace, this: Run, backend: str) -> Step:
+    """The step that learns a back end's calibration."""
+    made_of = scored(this, backend, args.calibration)
+    return Step(
+        f"calibrate.{backend}", this.calibration(backend).parent, inputs=made_of, settings={"prior": args.prior}
+    )
+
+
+def applying_step(args: argparse.Namespace, this: Run, backend: str, path: Path) -> Step:
+    """The step that calibrates a back end's scores of a list."""
+    out = this.calibrated(list_name(path), backend)
+    learnt = record_of(f"calibrate.{backend}", this.calibration(backend).parent)
+    beside = [args.calibration, *speaker_files(args.calibration)]
+    return Step(out.name, out.parent, inputs=[*scored(this, backend, path), *beside, learnt])
+
+
+def require_other_speakers(calibration: Path, lists: list[Path]) -> None:
+    """Raise DataError if one of the lists has speakers of the calibration list, as far as they are known."""
+    learnt_from = speakers_in(calibration)
+    for path in lists:
+        if shared := learnt_from & speakers_in(path):
+            raise DataError(
+                f"{path}: {len(shared)} of its speakers are in {calibration} too ({first_few(shared)}); a calibration"
+                " is learnt from other speakers than those that it is used on"
+            )
+
+
+def learn(args: argparse.Namespace, this: Run, backend: str, step: Step) -> None:
+    """Learn a back end's calibration and say how it went."""
+    path, out = args.calibration, this.calibration(backend)
+    trials = scored_trials(Trials.read(path), this.dropped(list_name(path)))
+    if trials.is_target is None:
+        raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to learn from")
+    scores = this.scores(list_name(path), backend)
+    scores_N = read_scores(scores, trials)
+    try:
+        calibration = Calibration.learn(scores_N, trials.is_target, args.prior)
+    except DataError as error:
+        raise DataError(f"{scores}: {error}") from None
+    before, after = (cllr(Roc.from_scores(s_N, trials.is_target)) for s_N in (scores_N, calibration(scores_N)))
+    counts = {
+        "num_targets": trials.num_targets,
+        "num_nontargets": len(trials) - trials.num_targets,
+        "num_speakers": len(speakers_in(path)),
+    }
+    step.begin()
+    trained_on = {"cllr_before": before, "cllr_after": after}  # flattering: of the trials that it has learnt from
+    calibration.write(out, trials=list_name(path), **counts, cllr_on_its_training_trials=trained_on)
+    step.done([out], **counts)
+    print(
+        f"{out}: {calibration.slope:.4g} s {calibration.offset:+.4g} at prior {args.prior:g}; Cllr {before:.3f} before,"
+        f" {after:.3f} after, on the {len(trials)} trials that it was learnt from"
+    )
+    if calibration.separable:
+        print(
+            f"{out}: warning: no trial of {path} is on the wrong side, so no slope is the best; a ridge keeps it finite"
+        )
+    if calibration.slope < 0:
+        print(f"{out}: warning: the slope is negative: lower scores are more like targets; is {path} rightly labelled?")
+
+
+def apply(this: Run, backend: str, path: Path, step: Step) -> None:
+    """Write a list's calibrated scores."""
+    name = list_name(path)
+    trials = scored_trials(Trials.read(path), this.dropped(name))
+    scores_N = read_scores(this.scores(name, backend), trials)
+    calibration = Calibration.read(this.calibration(backend))
+    step.begin()
+    out = this.calibrated(name, backend)
+    write_scores(out, trials, calibration(scores_N))
+    step.done([out], trials=len(trials))
+    print(f"{out}: {len(trials)} log-likelihood ratios")
+
+
+def list_name(path: Path) -> str:
+    """The name of a list: of DATA/trials_NAME."""
+    return path.name.removeprefix("trials_")
+
+
+def speaker_files(path: Path) -> list[Path]:
+    """What tells the speakers of a list's ids."""
+    return [path.parent / "utt2spk", path.parent / "models"]
+
+
+def speakers_in(path: Path) -> set[str]:
+    """The speakers of a list, of those of its ids that the set beside it knows."""
+    known, trials = speakers_of(path.parent), Trials.read(path)
+    return {known[i] for i in {*trials.enrol, *trials.test} & known.keys()}
+
+
+def scored(this: Run, backend: str, path: Path) -> list[Path]:
+    """All that decides the scores of a list, and whose they are."""
+    name = list_name(path)
+    scores = this.scores(name, backend)
+    return [path, *speaker_files(path), scores, record_of(scores.name, scores.parent), this.dropped(name)]
+
+
+if __name__ == "__main__":
+    run(main, __file__)
