@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.audio import audio_info
+from sv.data.datadir import write_dropped
 from sv.data.tables import write_lines
 from sv.errors import AudioError, DataError
 from sv.records import Step
@@ -22,14 +23,17 @@ ROOMS = ("smallroom", "mediumroom")
 def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
+    parser.add_argument(
+        "--drop-bad-audio", action="store_true", help="go on without unusable files (listed in OUT/dropped.txt)"
+    )
     parser.add_argument("root", type=Path, help="RIRS_NOISES as it is unpacked")
     parser.add_argument("out", type=Path, help="folder of the lists")
     args = parser.parse_args()
-    prepare(args.root, args.out)
+    prepare(args.root, args.out, args.drop_bad_audio)
 
 
-def prepare(root: Path, out: Path) -> None:
-    """Write a list for every size of room that is there; DataError if none is, or for a file that is no recording.
+def prepare(root: Path, out: Path, drop_bad_audio: bool) -> None:
+    """Write a list for every size of room that is there; DataError if none is, or for a file that cannot be used.
 
     Nothing is done if the files are as they were the last time.
     """
@@ -43,15 +47,20 @@ def prepare(root: Path, out: Path) -> None:
     for path in (path for paths in responses.values() for path in paths):
         stat = path.stat()
         digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    settings = {"root": os.path.abspath(root)}
+    settings = {"root": os.path.abspath(root), "drop_bad_audio": drop_bad_audio}
     step = Step("prepare_rirs", out, digests={"recordings": digest.hexdigest()}, settings=settings)
     if step.skip():
         return
-    for path in (path for paths in responses.values() for path in paths):
-        try:
-            audio_info(str(path))
-        except AudioError as error:
-            raise DataError(f"{error}; get it again, or take the file away") from None
+    bad: dict[str, str] = {}
+    for room, paths in responses.items():
+        for path in paths:
+            try:
+                audio_info(str(path))
+            except AudioError as error:
+                if not drop_bad_audio:
+                    raise DataError(f"{error}; or go on without such files: --drop-bad-audio") from None
+                bad[f"{room}-{path.stem}"] = str(error)
+        responses[room] = [path for path in paths if f"{room}-{path.stem}" not in bad]
     step.begin()
     out.mkdir(parents=True, exist_ok=True)
     written = []
@@ -64,6 +73,7 @@ def prepare(root: Path, out: Path) -> None:
         write_lines(target, (f"--rir-id {room}-{p.stem} --room-id {room}-{p.parent.name} {p}" for p in paths))
         print(f"{target}: {len(paths)} impulse responses")
         written.append(target)
+    write_dropped(out / "dropped.txt", bad)
     step.done(written, responses=sum(map(len, responses.values())))
 
 

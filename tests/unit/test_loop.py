@@ -1,6 +1,7 @@
 """Training on a small separable set: that it learns, resumes to the same bits, stops where it must."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -265,3 +266,29 @@ def test_utterances_too_short_for_a_chunk_are_listed(train, sets):
     )
     assert dropped == {utt: f"{n} voiced frames, the shortest chunk has 60" for utt, n in voiced.items() if int(n) < 60}
     assert dropped
+
+
+def test_limits_on_utterances_and_speakers_are_obeyed_and_listed(train, sets):
+    """More than 0.75 s, and so many of these that some speaker has them and some has not: each line says why."""
+    counts = dict(
+        line.split() for line in (sets[0] / "feats" / "mfcc23_8k" / "utt2num_voiced").read_text().splitlines()
+    )
+    long_enough = {utt: int(n) > 75 for utt, n in counts.items()}
+    per_speaker = Counter(utt.split("-")[0] for utt, is_long in long_enough.items() if is_long)
+    least = sorted(per_speaker.values())[-3]
+    few = {speaker for speaker in {utt.split("-")[0] for utt in counts} if per_speaker[speaker] < least}
+    assert few
+    run = train("exp", "training.min_utt_s=0.75", f"training.min_speaker_utts={least}", "training.epochs=1")
+    dropped = dict(line.split(" ", 1) for line in (run.path / "dropped.txt").read_text().splitlines())
+    assert dropped == {
+        utt: f"{counts[utt]} voiced frames, training.min_utt_s asks for more than 75"
+        if not long_enough[utt]
+        else f"its speaker has {per_speaker[utt.split('-')[0]]} utterances that are long enough,"
+        f" training.min_speaker_utts is {least}"
+        for utt in counts
+        if not long_enough[utt] or utt.split("-")[0] in few
+    }
+    assert (
+        f"of speakers with fewer than {least}, {len(few)} speakers with them: dropped.txt"
+        in (run.path / "log" / "train.log").read_text()
+    )
