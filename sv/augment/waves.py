@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+_FFT_SIZE = 1 << 16
+
 
 class Noise(NamedTuple):
     """A noise to add: its samples (M,), the ratio of signal to noise in dB, the sample where it begins."""
@@ -41,13 +43,22 @@ def reverberate(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
     """
     if not np.any(response_M):
         raise ValueError("an impulse response of zeros only")
-    length = len(wave_N) + len(response_M) - 1
-    size = scipy.fft.next_fast_len(length, real=True)
-    spectrum_K = scipy.fft.rfft(np.asarray(wave_N, np.float32), size)
-    spectrum_K *= scipy.fft.rfft(np.asarray(response_M, np.float32) / np.abs(response_M).max(), size)
-    wet_L = scipy.fft.irfft(spectrum_K, size)[:length]
+    wet_L = _convolved(np.asarray(wave_N, np.float32), np.asarray(response_M, np.float32) / np.abs(response_M).max())
     peak = int(np.argmax(response_M))
     return _as_loud_as(wave_N, wet_L)[peak : peak + len(wave_N)]
+
+
+def _convolved(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
+    """The convolution, float32 (N + M - 1,), block by block: FFTs of one size, whose preparation is kept."""
+    size = max(_FFT_SIZE, scipy.fft.next_fast_len(2 * len(response_M), real=True))
+    hop = size - len(response_M) + 1
+    spectrum_K = scipy.fft.rfft(response_M, size)
+    wet_L = np.zeros(len(wave_N) + len(response_M) - 1, np.float32)
+    for start in range(0, len(wave_N), hop):
+        block = scipy.fft.irfft(scipy.fft.rfft(wave_N[start : start + hop], size) * spectrum_K, size)
+        place = wet_L[start : start + size]
+        place += block[: len(place)]
+    return wet_L
 
 
 def looped(noise_M: np.ndarray, length: int) -> np.ndarray:
