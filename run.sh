@@ -56,6 +56,7 @@ die() { echo "run.sh: $*" >&2; exit 1; }
 recipe=mini first=0 last=9 systems='' held_out='' seed=1 nj=$(nproc) work=''
 declare -A root=()
 configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
+material_options=()
 list=false dry_run=false
 
 while (($#)); do
@@ -101,7 +102,8 @@ while (($#)); do
     --compress) feature_options+=(--compress) ;;
     --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) check_options+=(--allow-pipes) ;;
     --drop-bad-audio)
-      feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-dropped) ;;
+      feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-dropped)
+      material_options+=(--drop-bad-audio) ;;
     --allow-missing) score_options+=(--allow-missing) ;;
     --list) list=true ;;
     --help | -h) help; exit 0 ;;
@@ -152,6 +154,7 @@ adapt=''   # whether there is a set of unlabelled speech to adapt to, in this ru
 [[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes configure_options+=(--adapt)
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
+((last < 2 || first > 2)) || configure_options+=(--corpora "$(IFS=, && echo "${!root[*]}")")   # only stage 2 adds noise
 
 # The runs are planned in a folder of their own, where a dry run keeps all that it finds out.
 planned=$(mktemp -d)
@@ -159,11 +162,18 @@ trap 'rm -rf "$planned"' EXIT
 plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
 runs=() networks=() ivectors=()  # the runs' folders: all, and by what stages 3 and 4 train
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
-while IFS=$'\t' read -r folder feature vad kind; do
+augments=()                      # the augmentations, each once, and, of each, the features and VADs that are used
+declare -A augment_of=() features_of=() vads_of=()
+while IFS=$'\t' read -r folder feature vad kind augment; do
   runs+=("$folder")
   [[ $kind == network ]] && networks+=("$folder") || ivectors+=("$folder")
   [[ " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
   [[ $vad == - || " ${vads[*]} " == *" $feature/$vad "* ]] || vads+=("$feature/$vad")
+  [[ $augment != - ]] || continue
+  augment_of[$folder]=$augment
+  [[ " ${augments[*]} " == *" $augment "* ]] || augments+=("$augment")
+  [[ " ${features_of[$augment]:-} " == *" $feature "* ]] || features_of[$augment]+=" $feature"
+  [[ $vad == - || " ${vads_of[$augment]:-} " == *" $feature/$vad "* ]] || vads_of[$augment]+=" $feature/$vad"
 done <<<"$plan"
 
 # --- one run at a time in a place ---
@@ -193,6 +203,9 @@ stage() { # stage N "what": whether stage N is to run; says so
   current=$1
   printf '\n== stage %s: %s\n' "$1" "$2"
   status "stage $1 ($2)"
+}
+train_set() { # train_set SET RUN: what a run is trained on, the set or the set with its copies
+  echo "$1${augment_of[$2]:+_combined_${augment_of[$2]}}"
 }
 status() { # status "what": where this run is, for whoever looks into exp/RECIPE/status; a full disk is told by others
   $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' "$recipe" $$ "$(hostname)" "$started" \

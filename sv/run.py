@@ -16,7 +16,7 @@ from sv.system import System, validate_system
 from sv.yaml_tree import read_yaml
 
 # What of a system decides the trained network; the rest (back ends, published figures) may change after training.
-TRAINED_BY = ("features", "vad", "deltas", "cmn", "ivector", "model", "loss", "training")
+TRAINED_BY = ("features", "vad", "deltas", "cmn", "augment", "ivector", "model", "loss", "training")
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,8 @@ class Training(Strict):
     clip_norm: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     keep_last: PositiveInt = 2  # epochs whose checkpoints stay
+    min_utt_s: Annotated[float, Field(ge=0)] = 0.0  # utterances with no more (voiced) speech are not trained on,
+    min_speaker_utts: PositiveInt = 1  # nor speakers with fewer utterances left, copies counted
 
     @model_validator(mode="after")
     def _chunks_in_order(self) -> Training:
@@ -171,6 +173,7 @@ class System(Strict):
     vad: str | None  # NAME of conf/vad/NAME.conf
     deltas: Deltas | None = None
     cmn: SlidingCmn | None
+    augment: str | None = None  # NAME of conf/augment/NAME.yaml, whose copies are trained on beside the clean set
     ivector: IVector | None = None  # in place of the next three
     model: Annotated[XVector | ResNet1d, Field(discriminator="trunk")] | None = None
     loss: Annotated[Softmax | Margin, Field(discriminator="name")] | None = None

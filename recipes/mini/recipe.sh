@@ -5,8 +5,9 @@
 title="synthetic speech, generated on the spot"
 default_systems=xvector-small,ivector-small
 data_roots=()
-optional_roots=(mini adapt)     # a corpus made with other options; unlabelled speech that back ends adapt to
-calibration_speakers=20         # of the 200 for training; --calibration-speakers
+# A corpus made with other options; for augmentation; unlabelled speech that back ends adapt to.
+optional_roots=(mini musan rirs adapt)
+calibration_speakers=20   # of the 200 for training; --calibration-speakers
 
 run_stages() {
   calibration=()          # the set of the speakers held out, if any
@@ -47,16 +48,38 @@ run_stages() {
     done
   }
 
-  stage 2 "augmentation" && echo "none of these systems is trained on augmented speech"
+  stage 2 "augmentation" && {
+    ((${#augments[@]})) || echo "none of these systems is trained on augmented speech"
+    material=()
+    for corpus in musan rirs; do
+      ((${#augments[@]})) && [[ -n ${root[$corpus]:-} ]] || continue
+      "$SV_PYTHON" "local/prepare_$corpus.py" "${material_options[@]}" "${root[$corpus]}" "$data/$corpus"
+      material+=("--$corpus" "$data/$corpus")
+    done
+    for name in "${augments[@]}"; do
+      copies=$data/vox1_train_aug_$name together=()
+      steps/augment_data.sh "${audio_options[@]}" --conf "conf/augment/$name.yaml" "${material[@]}" "$data/vox1_train" "$copies"
+      for feature in ${features_of[$name]}; do
+        steps/make_feats.sh --nj "$nj" "${feature_options[@]}" --conf "conf/features/$feature.conf" "$copies"
+        together+=(--feats "$feature")
+      done
+      for vad in ${vads_of[$name]:-}; do
+        steps/compute_vad.sh --copy-from "$data/vox1_train" --conf "conf/vad/${vad#*/}.conf" "$copies" "${vad%/*}"
+        together+=(--vad "$vad")
+      done
+      steps/combine_data.sh "${together[@]}" "$data/vox1_train_combined_$name" "$data/vox1_train" "$copies"
+    done
+  }
+
   stage 3 "classical front end: UBM and i-vector extractor" && {
     for run in "${ivectors[@]}"; do
-      steps/train_ivector.sh "${gpu_options[@]}" --train "$data/vox1_train" "$run"
+      steps/train_ivector.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" "$run"
     done
   }
 
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --train "$data/vox1_train" --valid "$data/vox1_valid" "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" --valid "$data/vox1_valid" "$run"
     done
   }
 

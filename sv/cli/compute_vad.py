@@ -10,14 +10,14 @@ from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir
 from sv.data.parts import read_parts
 from sv.data.recordings import AUDIO_TABLES, recordings_digest
-from sv.data.tables import first_few, write_table
+from sv.data.tables import first_few, read_table, write_table
 from sv.data.utterance_audio import UtteranceReader
 from sv.errors import DataError
 from sv.features.files import num_voiced_file, vad_file
 from sv.features.kaldi_config import read_feature_config
 from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config, require_fit
 from sv.features.waves import read_at_rate, refuse_pipes
-from sv.records import Step, record_of
+from sv.records import Step, record_of, settings_of
 from sv.step_jobs import part_done, run_jobs_of
 
 
@@ -27,11 +27,16 @@ def main() -> None:
     parser.add_array_options()
     parser.add_argument("--conf", type=Path, required=True, help="conf/vad/NAME.conf")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands ('… |') that wav.scp names")
+    parser.add_argument(
+        "--copy-from", type=Path, metavar="CLEAN", help="take the decisions for the utterances that DATA has copies of"
+    )
     parser.add_argument("data", type=Path, help="data directory")
     parser.add_argument("feats", help="name of its features: DATA/feats/NAME")
     args = parser.parse_args()
     out = args.data / "feats" / args.feats
-    if args.job is None:
+    if args.copy_from:
+        copy_decisions(args, out)
+    elif args.job is None:
         make_all(args, out)
     else:
         make_part(args, DataDir.read(out).split(args.nj, args.job), out)
@@ -68,6 +73,40 @@ def make_all(args: argparse.Namespace, out: Path) -> None:
     silent = sum(count == "0" for count in voiced.values())
     step.done([out / num_voiced_file(name), out / vad_file(name)], names, utterances=len(scp), silent=silent)
     print(f"{out}: VAD {name} of {len(scp)} utterances, {silent} without a voiced frame")
+
+
+def copy_decisions(args: argparse.Namespace, out: Path) -> None:
+    """Let every copy (`utt2uniq`) have its clean utterance's decisions: noise is not speech. No ark is copied.
+
+    Raises DataError if a clean utterance, its decisions or as many frames are not there.
+    """
+    vad, name = read_vad_config(args.conf), args.conf.stem
+    clean = args.copy_from / "feats" / args.feats
+    step = Step(
+        step_name(name),
+        out,
+        inputs=[record_of("make_feats", out), record_of(step_name(name), clean), args.data / "utt2uniq"],
+        settings={type(vad).__name__: dataclasses.asdict(vad)},  # those of the clean one: a network takes both
+    )
+    if step.skip():
+        return
+    if settings_of(step_name(name), clean) != step.settings:
+        raise DataError(f"{clean} has no VAD by {args.conf} as it is now; run stage 1")
+    original = read_table(args.data / "utt2uniq")
+    frames, clean_frames = (read_table(folder / "utt2num_frames") for folder in (out, clean))
+    if lost := [utt for utt in frames if original.get(utt) not in clean_frames]:
+        raise DataError(f"{out}: {len(lost)} utterances are copies of none in {clean}: {first_few(lost)}; run stage 2")
+    if other := [utt for utt in frames if frames[utt] != clean_frames[original[utt]]]:
+        raise DataError(
+            f"{out}: {len(other)} utterances have not as many frames as what they are copies of ({first_few(other)}:"
+            f" {frames[min(other)]} and {clean_frames[original[min(other)]]}); run stages 1 and 2"
+        )
+    step.begin()
+    for table in (num_voiced_file(name), vad_file(name)):
+        decided = read_table(clean / table)
+        write_table(out / table, {utt: decided[original[utt]] for utt in frames})
+    step.done([out / num_voiced_file(name), out / vad_file(name)], utterances=len(frames))
+    print(f"{out}: VAD {name} of {len(frames)} copies, as of the clean utterances")
 
 
 def step_name(vad: str) -> str:

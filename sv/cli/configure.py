@@ -1,10 +1,12 @@
-"""Make the runs of the systems asked for; prints a line a run: folder, features, VAD, network or ivector, by tabs.
+"""Make the runs of the systems asked for.
 
+Prints a line a run: folder, features, VAD, network or ivector, augmentation, by tabs, and - where there is none.
 All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
 
 from pathlib import Path
 
+from sv.augment.config import read_augmentation
 from sv.cli import Parser, run
 from sv.errors import ConfigError
 from sv.features.kaldi_config import read_feature_config
@@ -22,6 +24,7 @@ def main() -> None:
     parser.add_argument("--exp", type=Path, required=True, help="where runs go: EXP/SYSTEM/seedN")
     parser.add_argument("--seed", type=int, default=1, help="of the runs")
     parser.add_argument("--ngpu", type=int, help="refuse if there are not as many GPUs (None: do not look)")
+    parser.add_argument("--corpora", help="data roots given, as musan,rirs; refuse augmentations that lack theirs")
     parser.add_argument("--budget", help="conf/budgets/NAME.yaml, laid over every system")
     parser.add_argument("--set", action="append", default=[], metavar="PATH.TO.KEY=VALUE", help="change a setting")
     parser.add_argument("--adapt", action="store_true", help="there is a set of unlabelled speech to adapt to")
@@ -37,9 +40,9 @@ def main() -> None:
     for name in dict.fromkeys(args.systems):
         system = load_system(known[name], [budget] if budget else [], args.set)
         check_front_end(name, system, args.conf)
-        if budget or not all(
-            lacks_block(system, setting) for setting in args.set
-        ):  # no longer the paper's system: its figure does not apply
+        check_augmentation(name, system, args.conf, args.corpora)
+        changed = budget or not all(lacks_block(system, setting) for setting in args.set)
+        if changed:  # no longer the paper's system: its figure does not apply
             system = system.model_copy(update={"published": None})
         runs.append(Run.plan(args.exp, f"{name}+{args.budget}" if budget else name, args.seed, system))
     for setting in args.set:
@@ -60,7 +63,7 @@ def main() -> None:
     for this in runs:
         this.write()
         kind = "ivector" if this.system.ivector else "network"
-        print(this.path, this.system.features, this.system.vad or "-", kind, sep="\t")
+        print(this.path, this.system.features, this.system.vad or "-", kind, this.system.augment or "-", sep="\t")
 
 
 def known_path(folder: Path, name: str, ending: str, what: str) -> Path:
@@ -82,6 +85,22 @@ def check_front_end(name: str, system: System, conf: Path) -> None:
         require_fit(vad, features, system.vad, system.features)
     except ConfigError as error:
         raise ConfigError(f"system {name}: {error}") from None
+
+
+def check_augmentation(name: str, system: System, conf: Path, corpora: str | None) -> None:
+    """Raise ConfigError if a system's augmentation is unknown or ill-written, or lacks a corpus (None: do not look)."""
+    if system.augment is None:
+        return
+    path = known_path(conf / "augment", system.augment, ".yaml", f"system {name}: augment")
+    augmentation = read_augmentation(path)
+    needed = dict.fromkeys(augmentation.needs.values())
+    missing = [] if corpora is None else [root for root in needed if root not in corpora.split(",")]
+    if missing and (augmentation.if_missing == "stop" or len(missing) == len(needed)):
+        raise ConfigError(
+            f"{name} is trained on augmented speech too (augment: {system.augment}); give"
+            f" {' and '.join(f'--data-root {root}=DIR' for root in missing)}, or leave out what you have not with"
+            " --set augment=kaldi_partial, or train on clean speech alone with --set augment=null"
+        )
 
 
 if __name__ == "__main__":

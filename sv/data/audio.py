@@ -14,6 +14,7 @@ import soundfile
 
 from sv.data import sphere
 from sv.data.bytes_source import ByteSource, FileBytes, MemoryBytes
+from sv.data.own_commands import own_command
 from sv.data.wav import Pcm16Wav, read_wav_header, with_true_size
 from sv.errors import AudioError
 
@@ -88,8 +89,13 @@ def audio_info(source: str, *, allow_pipes: bool = False) -> AudioInfo:
 def open_audio(source: str, *, allow_pipes: bool = False) -> Iterator[Recording]:
     """Open a recording once for several `read_part`s of it; a command runs once.
 
+    A command of ours (`sv.data.own_commands`) is not run: what it would print is computed here, allowed or not.
     Raises AudioError as `read_audio` does.
     """
+    if own := own_command(source):
+        with own.open(allow_pipes) as recording:
+            yield recording
+        return
     data = _bytes_of(source, allow_pipes)
     try:
         recording = _recording(data)

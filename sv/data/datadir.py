@@ -13,12 +13,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from sv.data.atomic import atomic_write
+from sv.data.own_commands import runs_commands
 from sv.data.tables import first_few, read_lines, read_table, write_table
 from sv.data.utterance_audio import UtteranceReader
 from sv.errors import AudioError, DataError
 
 # The tables beside utt2spk, wav.scp and segments, by what they are keyed by.
-UTTERANCE_TABLES = ("utt2dur", "utt2lang", "utt2sess", "feats.scp", "vad.scp", "utt2num_frames")
+UTTERANCE_TABLES = ("utt2dur", "utt2lang", "utt2sess", "utt2uniq", "feats.scp", "vad.scp", "utt2num_frames")
 SPEAKER_TABLES = ("spk2gender",)
 RECORDING_TABLES = ("reco2dur", "reco2file_and_channel")
 TABLES = UTTERANCE_TABLES + SPEAKER_TABLES + RECORDING_TABLES
@@ -121,8 +122,8 @@ class DataDir:
 
     @property
     def pipes(self) -> list[str]:
-        """Recordings that are commands ('… |') in wav.scp."""
-        return [recording for recording, source in self.wav.items() if source.endswith("|")]
+        """Recordings that are commands ('… |') in wav.scp and would be run; ours are not (`sv.data.own_commands`)."""
+        return [recording for recording, source in self.wav.items() if runs_commands(source)]
 
     def segment(self, utt: str) -> Segment:
         """Where an utterance is; without `segments`, the whole of the recording of its name.

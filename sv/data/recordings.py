@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cache
 from pathlib import Path
 
+from sv.data.own_commands import files_of
 from sv.data.tables import read_table
 
 # What of a data directory says which samples an utterance has.
@@ -15,16 +17,22 @@ AUDIO_TABLES = ("wav.scp", "segments", "reco2file_and_channel")
 def recordings_digest(data_dir: Path) -> dict[str, str]:
     """{"recordings": a digest of size and time of every file in wav.scp}, or {} without a wav.scp.
 
-    Commands are not run; that they are there stands in wav.scp itself.
+    Of a command of ours (`sv.data.own_commands`) that is every file that it reads. Others are not run; that they are
+    there stands in wav.scp itself.
     """
     if not (data_dir / "wav.scp").exists():
         return {}
     digest = hashlib.sha256()
+    state = cache(_state)  # copies of a recording share it, and many share a noise
     for recording, source in sorted(read_table(data_dir / "wav.scp").items()):
-        if not source.endswith("|"):
-            try:
-                stat = os.stat(source)
-                digest.update(f"{recording}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
-            except OSError:
-                digest.update(f"{recording}\tmissing\n".encode())
+        for file in files_of(source):
+            digest.update(f"{recording}\t{state(file)}\n".encode())
     return {"recordings": digest.hexdigest()}
+
+
+def _state(file: str) -> str:
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return "missing"
+    return f"{stat.st_size}\t{stat.st_mtime_ns}"

@@ -13,6 +13,7 @@ import numpy as np
 from sv.data.ark import MatrixReader
 from sv.data.audio import audio_info
 from sv.data.datadir import SPEAKER_TABLES, UTTERANCE_TABLES, DataDir
+from sv.data.own_commands import runs_commands
 from sv.data.tables import read_table, write_lines
 from sv.data.trials import Trials, trial_files
 from sv.data.utterance_audio import cut
@@ -179,7 +180,7 @@ def _audio(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Probl
     for utt in data.utterances if data.segments is None else sorted(data.segments):
         utts_of.setdefault(utt if data.segments is None else data.segments[utt].recording, []).append(utt)
     for recording, source in sorted(data.wav.items()):
-        if source.endswith("|") and not allow_pipes:
+        if runs_commands(source) and not allow_pipes:
             continue
         try:
             info = audio_info(source, allow_pipes=allow_pipes)

@@ -41,8 +41,9 @@ class BalancedChunks:
     An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is drawn between the shortest
     and the longest chunk in steps of ten frames, but is no longer than what each of its speakers can fill with some
     utterance; of the utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances
-    shorter than the shortest chunk are not used, nor are speakers who have no other: `too_short` and `left_out` name
-    them. Batches are equal to within one chunk, and no larger than asked.
+    shorter than the shortest chunk, or of no more than `min_frames` frames, are not used, nor are speakers with fewer
+    than `min_utts` others: `too_short`, `too_few` (their other utterances) and `left_out` (speakers) name them.
+    Batches are equal to within one chunk, and no larger than asked.
 
     Raises DataError if fewer than two speakers are left.
     """
@@ -55,20 +56,25 @@ class BalancedChunks:
         batch_size: int,
         chunks_per_speaker: int,
         seed: int,
+        min_frames: int = 0,
+        min_utts: int = 1,
     ) -> None:
         self.chunk_frames, self.batch_size, self.seed = chunk_frames, batch_size, seed
         self.chunks_per_speaker = chunks_per_speaker
-        self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0]}
+        self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0] or n <= min_frames}
         by_speaker: dict[str, list[str]] = {}
         for utt in sorted(num_frames.keys() - self.too_short.keys()):
             by_speaker.setdefault(utt2spk[utt], []).append(utt)
-        self.speakers = sorted(by_speaker)
-        self.left_out = {utt2spk[utt] for utt in self.too_short} - by_speaker.keys()
+        few = {speaker for speaker, utts in by_speaker.items() if len(utts) < min_utts}
+        self.too_few = {utt: len(by_speaker[speaker]) for speaker in few for utt in by_speaker[speaker]}
+        self.speakers = sorted(by_speaker.keys() - few)
+        self.left_out = {utt2spk[utt] for utt in self.too_short} - by_speaker.keys() | few
         if len(self.speakers) < 2:
             raise DataError(
                 f"a network learns to tell speakers apart; {len(self.speakers)} of the training set's"
-                f" {len(self.speakers) + len(self.left_out)} have an utterance of {chunk_frames[0]} (voiced) frames;"
-                " lower training.chunk_s, or see whether the VAD took too much away"
+                f" {len(self.speakers) + len(self.left_out)} have {_several(min_utts)} of"
+                f" {max(chunk_frames[0], min_frames + 1)} (voiced) frames; lower {_limits(min_frames, min_utts)},"
+                " or see whether the VAD took too much away"
             )
         # Per speaker, utterances by length, so that those long enough for a chunk are the tail of the list.
         self._utts: list[list[str]] = []
@@ -111,6 +117,16 @@ class BalancedChunks:
             speakers = np.repeat(np.arange(len(self.speakers)), self.chunks_per_speaker)
             self._order = epoch, np.random.default_rng([self.seed, 0, epoch]).permutation(speakers)
         return self._order[1]
+
+
+def _several(min_utts: int) -> str:
+    return "an utterance" if min_utts == 1 else f"{min_utts} utterances"
+
+
+def _limits(min_frames: int, min_utts: int) -> str:
+    """The settings that leave utterances and speakers out."""
+    used = {"chunk_s": True, "min_utt_s": min_frames > 0, "min_speaker_utts": min_utts > 1}
+    return " or ".join(f"training.{name}" for name, is_used in used.items() if is_used)
 
 
 def held_out_batches(

@@ -65,8 +65,9 @@ def train_network(
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
     batches = (settings.batch_size, settings.chunks_per_speaker, this.seed)
-    sampler = BalancedChunks(reader.num_frames, train_utt2spk, (shortest, longest), *batches)
-    reasons = {utt: f"{n} voiced frames, the shortest chunk has {shortest}" for utt, n in sampler.too_short.items()}
+    least = (round(settings.min_utt_s * reader.frames_per_s), settings.min_speaker_utts)
+    sampler = BalancedChunks(reader.num_frames, train_utt2spk, (shortest, longest), *batches, *least)
+    reasons = why_dropped(sampler, shortest, *least)
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", reasons)
     held_out = held_out_batches(valid_reader.num_frames, valid_utt2spk, sampler.speakers, shortest, settings.batch_size)
@@ -88,10 +89,11 @@ def train_network(
     if restored and not ranks.leads:
         state.load(restored)
         state.sums.become(Sums())  # the leader has those of all
+    or_few = f" or of speakers with fewer than {least[1]}" if sampler.too_few else ""
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
-        + (f" ({len(reasons)} too short{left_out}: dropped.txt)" if reasons else "")
+        + (f" ({len(reasons)} too short{or_few}{left_out}: dropped.txt)" if reasons else "")
         + f", {num_held_out} held out"
         + (f" (of {len(valid_utt2spk)}, the rest too short)" if num_held_out < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch,"
@@ -106,3 +108,16 @@ def train_network(
         return train(state, settings, shard, reader, *held, this.path, precision, workers, this.name, stopped, ranks)
     finally:
         ranks.leave()
+
+
+def why_dropped(sampler: BalancedChunks, shortest: int, min_frames: int, min_utts: int) -> dict[str, str]:
+    """By utterance, why it is not trained on: too short, or of a speaker with too few."""
+    limit = (
+        f"the shortest chunk has {shortest}"
+        if shortest > min_frames
+        else f"training.min_utt_s asks for more than {min_frames}"
+    )
+    reasons = {utt: f"{n} voiced frames, {limit}" for utt, n in sampler.too_short.items()}
+    for utt, n in sampler.too_few.items():
+        reasons[utt] = f"its speaker has {n} utterances that are long enough, training.min_speaker_utts is {min_utts}"
+    return reasons

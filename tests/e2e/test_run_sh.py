@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from augment_corpora import write_musan, write_rirs
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -161,13 +162,30 @@ def test_a_trained_run_refuses_another_configuration(run_sh, finished):
 
 
 def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
-    """The recipe for real speech reads the generated tree by itself, finds its list and says that it is another."""
-    result = run_sh(
+    """The recipe for real speech reads the generated tree by itself, finds its list and says that it is another.
+
+    Its system is augmented, here with synthetic noises and rooms: four copies of each utterance are trained on, and a
+    second time nothing is done.
+    """
+    musan, rirs = write_musan(tmp_path / "a musan"), write_rirs(tmp_path / "rirs")
+    voxceleb = (
         *("--recipe", "voxceleb", "--data-root", f"voxceleb1={corpus}", "--work", tmp_path, "--budget", "short"),
+        *("--data-root", f"musan={musan}", "--data-root", f"rirs={rirs}"),
         *SMALL_EMBEDDING,
         *TINY,
     )
+    dry = run_sh(*voxceleb, "--dry-run")
+    assert "vox1_train_combined_kaldi/feats/mfcc23_8k: would run" in dry.stdout, dry.stderr
+    result = run_sh(*voxceleb)
     assert result.returncode == 0, result.stdout + result.stderr
+    clean, combined = (tmp_path / "data/voxceleb" / name for name in ("vox1_train", "vox1_train_combined_kaldi"))
+    num_utts = len((clean / "utt2spk").read_text().splitlines())
+    assert len((combined / "utt2spk").read_text().splitlines()) == 5 * num_utts
+    assert f", {5 * num_utts} utterances" in result.stdout
+    stage_2 = run_sh(*voxceleb, "--stage", "2", "--stop-stage", "4")
+    steps = [line for line in stage_2.stdout.splitlines() if str(tmp_path) in line and ": " in line][2:]
+    assert len(steps) == 2 + 3 + 3 + 1
+    assert all(line.endswith("unchanged, skipped") for line in steps), stage_2.stdout
     assert "this is another list" in result.stdout
     rows = json.loads((tmp_path / "exp/voxceleb/report/results.json").read_text())
     assert {row["trials"] for row in rows} == {"vox1_o_cleaned_other"}
@@ -201,7 +219,9 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
         (["--budget", "shrt"], "did you mean short?"),
         (["--recipe", "voxceleb"], "--data-root voxceleb1=DIR"),
         (["--recipe", "voxceleb", "--data-root", "voxceleb1=/nowhere"], "/nowhere: no such folder"),
-        (["--data-root", "nusan=/tmp"], "has no data root nusan; it has: mini adapt"),
+        (["--data-root", "museum=/tmp"], "has no data root museum; it has: mini musan rirs adapt\n"),
+        (["--systems", "vox1-xvector"], "give --data-root rirs=DIR and --data-root musan=DIR, or leave out"),
+        (["--systems", "vox1-xvector", "--data-root", "musan=/tmp"], "give --data-root rirs=DIR, or leave out"),
         (["--data-root", "mini"], "--data-root takes NAME=DIR"),
         (["--nj", "0"], "--nj takes a number from 1"),
         (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),
@@ -287,6 +307,7 @@ def lenient(run_sh, corpus, tmp_path_factory):
     result = run_sh(
         *("--data-root", f"mini={tree}", "--work", folder / "a work", "--systems", "xvector-small,vox1-xvector"),
         *("--compress", "--drop-bad-audio", *SMALL_EMBEDDING, *TINY),
+        *("--set", "augment=null", "--set", "training.min_utt_s=0", "--set", "training.min_speaker_utts=1"),
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result, folder / "a work", cut

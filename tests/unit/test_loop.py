@@ -1,6 +1,7 @@
 """Training on a small separable set: that it learns, resumes to the same bits, stops where it must."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -265,3 +266,18 @@ def test_utterances_too_short_for_a_chunk_are_listed(train, sets):
     )
     assert dropped == {utt: f"{n} voiced frames, the shortest chunk has 60" for utt, n in voiced.items() if int(n) < 60}
     assert dropped
+
+
+def test_limits_on_utterances_and_speakers_are_obeyed_and_listed(train, sets):
+    """More than 0.7 s, and 3 of these a speaker: spk01 has none, spk05 two; each line of dropped.txt says why."""
+    table = (sets[0] / "feats" / "mfcc23_8k" / "utt2num_voiced").read_text().splitlines()
+    voiced = {utt: int(n) for utt, n in map(str.split, table)}
+    left = Counter(utt.split("-")[0] for utt, n in voiced.items() if n > 70)
+    assert (left["spk01"], left["spk05"], min(left[f"spk0{s}"] for s in (0, 2, 3, 4))) == (0, 2, 3)
+    run = train("exp", "training.min_utt_s=0.7", "training.min_speaker_utts=3", "training.epochs=1")
+    want = {utt: f"{n} voiced frames, training.min_utt_s asks for more than 70" for utt, n in voiced.items() if n <= 70}
+    few = "its speaker has 2 utterances that are long enough, training.min_speaker_utts is 3"
+    want |= {utt: few for utt, n in voiced.items() if n > 70 and utt.startswith("spk05")}
+    assert dict(line.split(" ", 1) for line in (run.path / "dropped.txt").read_text().splitlines()) == want
+    said = f"4 speakers, 24 utterances ({len(want)} too short or of speakers with fewer than 3, 2 speakers with them:"
+    assert said in (run.path / "log" / "train.log").read_text()

@@ -123,7 +123,7 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
         monkeypatch, "--exp", tmp_path, "--seed", "4", "--budget", "short", "--set", "vad=null", *reversed(SYSTEMS)
     )
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert lines == [[f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "network"] for name in reversed(SYSTEMS)]
+    assert lines == [[f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "network", "-"] for name in reversed(SYSTEMS)]
     assert [Run.open(folder).system for folder, *_ in lines] == [
         load_system(SYSTEMS[name], [CONF / "budgets" / "short.yaml"], ["vad=null", "published=null"])
         for name in reversed(SYSTEMS)
@@ -140,6 +140,10 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
         (["--set", "features=mfcc99", "small"], "features/mfcc99.conf; there is mfcc13_16k, mfcc23_8k"),
         (["--set", "vad=webrtc4", "small"], "vad/webrtc4.conf; did you mean webrtc3?"),
         (["--set", "features=mfcc13_16k", "small"], "vad energy decides on the log-energy, which mfcc13_16k does not"),
+        (["--set", "augment=kaldy", "small"], "system small: augment: there is no"),
+        (["--set", "augment=kaldy", "small"], "augment/kaldy.yaml; did you mean kaldi?"),
+        (["--corpora", "rirs", "--set", "augment=kaldi", "small"], "give --data-root musan=DIR, or leave out"),
+        (["--corpora", "", "--set", "augment=some", "small"], "--data-root rirs=DIR and --data-root musan=DIR"),
         (["--set", "trainig.epochs=3", "small"], "unknown key trainig; did you mean training?"),
         (["--set", "backends.plda.lda_dim=9", "small"], "9 dimensions cannot be taken from embeddings of 8"),
         (["--ngpu", "2", "small"], "--ngpu 2, but torch sees 0 GPUs here"),
@@ -151,6 +155,22 @@ def test_configure_refuses_before_it_makes_anything(tmp_path, monkeypatch, argum
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "exp").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--corpora", "voxceleb1,musan,rirs", "--set", "augment=kaldi"],
+        ["--corpora", "musan", "--set", "augment=some"],
+        ["--set", "augment=kaldi"],  # stage 2 is not run
+        ["--corpora", "musan", "--set", "augment=null"],
+    ],
+)
+def test_configure_takes_an_augmentation_that_has_its_corpora(tmp_path, monkeypatch, capsys, options):
+    """All of them or, where it leaves out what is missing, one; printed in the last column."""
+    configure_command(monkeypatch, "--exp", tmp_path, *options, "small")
+    name = options[-1].removeprefix("augment=").replace("null", "-")
+    assert capsys.readouterr().out.rstrip("\n").split("\t")[3:] == ["network", name]
 
 
 def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
@@ -165,7 +185,7 @@ def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
 
 def test_configure_makes_a_system_that_is_named_twice_once(tmp_path, monkeypatch, capsys):
     configure_command(monkeypatch, "--exp", tmp_path, "small", "small")
-    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\tnetwork\n"
+    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\tnetwork\t-\n"
 
 
 @pytest.mark.parametrize(("vad", "features"), [("webrtc3", "mfcc13_16k"), ("null", "mfcc13_16k")])

@@ -106,6 +106,27 @@ def test_speakers_without_a_long_enough_utterance_are_left_out():
     assert epoch_of(chunks) == epoch_of(sampler())
 
 
+def test_short_utterances_and_speakers_with_few_are_left_out():
+    """Kaldi's > 400 frames and >= 8 utterances in the small: of more than 52 frames s0 has 1 and s1 2."""
+    least = {"min_frames": 52, "min_utts": 3}
+    chunks = BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 6, 1, **least)
+    assert NUM_FRAMES["s0-2"] == 52
+    assert chunks.too_short == {utt: n for utt, n in NUM_FRAMES.items() if n <= 52}
+    assert chunks.too_few == {"s0-3": 1, "s1-2": 2, "s1-3": 2}
+    assert chunks.left_out == {"s0", "s1"}
+    kept = {utt: n for utt, n in NUM_FRAMES.items() if utt[:2] in ("s2", "s3", "s4") and n > 52}
+    assert epoch_of(chunks) == epoch_of(sampler(kept))
+
+
+def test_too_few_speakers_left_names_the_limits():
+    """All three settings that leave speakers out, where they do; in one line."""
+    with pytest.raises(DataError) as caught:
+        BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 6, 1, min_frames=60, min_utts=4)
+    assert "0 of the training set's 5 have 4 utterances of 61 (voiced) frames" in str(caught.value)
+    assert "lower training.chunk_s or training.min_utt_s or training.min_speaker_utts, or" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_lengths_are_ten_frames_apart():
     """Of chunks of 203 to 398 frames only 203, 213, … 393 are drawn, so that a training meets few shapes."""
     chunks = sampler({"a-1": 500, "b-1": 500}, {"a-1": "a", "b-1": "b"}, chunk=(203, 398), batch_size=2)

@@ -56,8 +56,8 @@ def test_every_budget_applies_to_every_system(name, budget):
         ("lda_dim=3", "unknown key lda_dim; did you mean backends.cosine.lda_dim or backends.plda.lda_dim?"),
         (
             "name=3",
-            "unknown key name; there is published, features, vad, deltas, cmn, ivector, model, loss, training,"
-            " extraction, backends",
+            "unknown key name; there is published, features, vad, deltas, cmn, augment, ivector, model, loss,"
+            " training, extraction, backends",
         ),
         # missing
         ("training={}", "training.chunk_s is missing"),

@@ -1,0 +1,95 @@
+"""What augmentation does to a waveform: pure functions of samples, as Kaldi's `wav-reverberate` computes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+
+_FFT_SIZE = 1 << 16
+
+
+class Noise(NamedTuple):
+    """A noise to add: its samples (M,), the ratio of signal to noise in dB, the sample where it begins."""
+
+    samples_M: np.ndarray
+    snr_db: float
+    start: int = 0
+
+
+def power(wave_N: np.ndarray) -> float:
+    """Mean square of samples (N,)."""
+    wave_N = np.asarray(wave_N, np.float64)
+    return float(wave_N @ wave_N) / len(wave_N)
+
+
+def reverberate(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
+    """Speech as it sounds in a room, aligned with the dry speech and as loud.
+
+    As `wav-reverberate --shift-output=true --normalize-output=true`: the convolution with the room's impulse
+    response, N + M - 1 samples, is scaled to the mean square of the input, and N samples are taken from the response's
+    peak (its largest value) on. The scale of the response does not matter.
+
+    Args:
+        wave_N: float (N,).
+        response_M: impulse response at the same rate, float (M,).
+    Returns:
+        float32 (N,).
+    Raises:
+        ValueError: the response is all zeros.
+    """
+    if not np.any(response_M):
+        raise ValueError("an impulse response of zeros only")
+    wet_L = _convolved(np.asarray(wave_N, np.float32), np.asarray(response_M, np.float32) / np.abs(response_M).max())
+    peak = int(np.argmax(response_M))
+    return _as_loud_as(wave_N, wet_L)[peak : peak + len(wave_N)]
+
+
+def _convolved(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
+    """The convolution, float32 (N + M - 1,), block by block: FFTs of one size, whose preparation is kept."""
+    size = max(_FFT_SIZE, scipy.fft.next_fast_len(2 * len(response_M), real=True))
+    hop = size - len(response_M) + 1
+    spectrum_K = scipy.fft.rfft(response_M, size)
+    wet_L = np.zeros(len(wave_N) + len(response_M) - 1, np.float32)
+    for start in range(0, len(wave_N), hop):
+        block = scipy.fft.irfft(scipy.fft.rfft(wave_N[start : start + hop], size) * spectrum_K, size)
+        place = wet_L[start : start + size]
+        place += block[: len(place)]
+    return wet_L
+
+
+def looped(noise_M: np.ndarray, length: int) -> np.ndarray:
+    """A noise from its beginning on, repeated or cut to `length` samples: `wav-reverberate --duration`."""
+    return np.resize(noise_M, length)
+
+
+def add_noises(wave_N: np.ndarray, noises: Iterable[Noise]) -> np.ndarray:
+    """Speech with noises, each at its own signal-to-noise ratio, as loud as the speech alone.
+
+    As `wav-reverberate --additive-signals --snrs --start-times`: a ratio is that of the mean square of the whole
+    utterance to that of the whole noise, pauses and what lies beyond the utterance's end included; what lies there is
+    not added. The sum is scaled to the utterance's mean square. A noise of zeros adds nothing.
+
+    Args:
+        wave_N: float (N,).
+        noises: any number, at the same rate.
+    Returns:
+        float32 (N,).
+    """
+    sum_N = np.array(wave_N, np.float32)
+    speech_power = power(wave_N)
+    for noise in noises:
+        if (noise_power := power(noise.samples_M)) > 0:
+            gain = math.sqrt(speech_power / noise_power) * 10 ** (-noise.snr_db / 20)
+            place = sum_N[noise.start : noise.start + len(noise.samples_M)]
+            place += np.float32(gain) * noise.samples_M[: len(place)]
+    return _as_loud_as(wave_N, sum_N)
+
+
+def _as_loud_as(wave_N: np.ndarray, changed_M: np.ndarray) -> np.ndarray:
+    """`changed_M` (M,) at the mean square of `wave_N` (N,); silence stays silence."""
+    loudness = power(changed_M)
+    return changed_M * np.float32(math.sqrt(power(wave_N) / loudness)) if loudness > 0 else changed_M
