@@ -21,9 +21,12 @@ class Noise(NamedTuple):
 
 
 def power(wave_N: np.ndarray) -> float:
-    """Mean square of samples (N,)."""
-    wave_N = np.asarray(wave_N, np.float64)
-    return float(wave_N @ wave_N) / len(wave_N)
+    """Mean square of samples (N,).
+
+    Not by a dot product: its library would start threads, which wait for each other on a busy machine, and sum in an
+    order that depends on their number.
+    """
+    return float(np.square(wave_N, dtype=np.float64).mean())
 
 
 def reverberate(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:

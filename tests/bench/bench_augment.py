@@ -109,5 +109,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    os.environ["OMP_NUM_THREADS"] = "1"
     main()
