@@ -175,8 +175,8 @@ class Step:
 
     def _shown(self, relative: str) -> str:
         """A path as messages show it: from the current folder."""
-        path = os.path.normpath(self.folder / relative)
-        return os.path.normpath(path.replace(f"{os.sep}{FOLDER}{os.sep}", os.sep).removesuffix(".json"))
+        path = Path(os.path.normpath(self.folder / relative))
+        return str(path.parent.parent / path.stem if path.parent.name == FOLDER else path)
 
     def _changes_before(self) -> str:
         """The step of this dry run that would write one of our inputs."""

@@ -270,3 +270,14 @@ def test_a_record_holds_while_its_inputs_are_as_they_were(source, out, tmp_path)
     assert run(step(source, out))
     (source / "utt2spk").write_text("b s\n")
     assert not holds(record)
+
+
+def test_an_output_in_json_is_told_by_its_whole_name(source, out, capsys):
+    """As no record is, which is told by its step's."""
+    this = Step("learn", out, inputs=[source / "utt2spk"])
+    this.begin()
+    (out / "plda.json").write_text("{}\n")
+    this.done([out / "plda.json"])
+    (out / "plda.json").unlink()
+    assert not Step("learn", out, inputs=[source / "utt2spk"]).skip()
+    assert capsys.readouterr().out == "learn out: runs again (out/plda.json is missing)\n"
