@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sv.errors import ConfigError
+from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import read_yaml
 
@@ -15,43 +16,39 @@ Snrs = Annotated[list[float], Field(min_length=1)]  # in dB; one is drawn for ev
 Kind = Literal["noise", "music", "speech"]  # of MUSAN
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Reverb(_Strict):
+class Reverb(Strict):
     """A room's impulse response: a room size is drawn by these weights, and then one of its responses."""
 
     name: Literal["reverb"]
-    rooms: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    rooms: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
 
 
-class Foreground(_Strict):
+class Foreground(Strict):
     """Noises one after the other up to the recording's end, with a pause between two."""
 
     name: Literal["foreground"]
     of: Kind
-    interval_s: Annotated[float, Field(ge=0)]
+    interval_s: NonNegativeFloat
     snrs_db: Snrs
 
 
-class Background(_Strict):
+class Background(Strict):
     """Noises over the whole recording, as many at a time as is drawn of `files`."""
 
     name: Literal["background"]
     of: Kind
-    files: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)]
+    files: Annotated[list[PositiveInt], Field(min_length=1)]
     snrs_db: Snrs
 
 
 Copy = Annotated[Reverb | Foreground | Background, Field(discriminator="name")]
 
 
-class Augmentation(_Strict):
+class Augmentation(Strict):
     """An augmentation of `conf/augment/`, whole: its copies by the ending that their utterances get."""
 
     copies: Annotated[dict[str, Copy], Field(min_length=1)]
-    subset: Annotated[int, Field(gt=0)] | None = None  # copies drawn of all; None, or more than there are: all
+    subset: PositiveInt | None = None  # copies drawn of all; None, or more than there are: all
     if_missing: Literal["stop", "skip"] = "stop"
 
     @model_validator(mode="after")

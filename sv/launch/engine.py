@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TypeVar
 
 from sv.launch.job_log import Ending
 from sv.launch.jobs import Array, Tick
+from sv.settings import Strict
 from sv.yaml_errors import nearest
 
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
 Value = TypeVar("Value")
 COMMANDS = Path(__file__).parents[1] / "cli"
 
 
-class Settings(BaseModel):
-    """Settings in YAML, taken strictly."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Engine(Settings, ABC):
+class Engine(Strict, ABC):
     """Where jobs run. An engine is its settings."""
 
     def for_command(self, command: str) -> Engine:

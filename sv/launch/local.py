@@ -11,9 +11,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Literal
 
-from sv.launch.engine import Engine, PositiveInt
+from sv.launch.engine import Engine
 from sv.launch.job_log import Ending, LoggedProcess
 from sv.launch.jobs import Array, Tick
+from sv.settings import PositiveInt
 
 GRACE_S = 5.0  # from the request to end until an end by force
 POLL_S = 0.02

@@ -15,9 +15,10 @@ from pydantic import Field, field_validator
 
 from sv.data.atomic import atomic_write
 from sv.errors import UserError
-from sv.launch.engine import Engine, PositiveFloat, PositiveInt, Settings, known_command
+from sv.launch.engine import Engine, known_command
 from sv.launch.job_log import Ending, close_log, read_ending, run_logged
 from sv.launch.jobs import Array, Tick, Waiting
+from sv.settings import PositiveFloat, PositiveInt, Strict
 
 FIRST_POLL_S, LAST_POLL_S = 1.0, 10.0
 SETTLE_S = 15.0  # until another machine's last lines are visible here
@@ -36,7 +37,7 @@ _OUR_OPTIONS = {"array", "job-name", "output", "error", "open-mode"}
 _USUAL_REASONS = {"None", "JobArrayTaskLimit"}  # Slurm has not looked yet; our own `at_once`
 
 
-class Resources(Settings):
+class Resources(Strict):
     """What a job asks of Slurm; what is not given is left to the cluster's defaults."""
 
     partition: str | None = None
