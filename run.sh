@@ -160,13 +160,15 @@ IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 planned=$(mktemp -d)
 trap 'rm -rf "$planned"' EXIT
 plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
-runs=() networks=() ivectors=()  # the runs' folders: all, and by what stages 3 and 4 train
+planned_runs=() runs=()          # the runs' folders: all, and those of the systems asked for
+networks=() ivectors=()          # by what stages 3 and 4 train; of networks also those that others start from
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
 augments=()                      # the augmentations, each once, and, of each, the features and VADs that are used
 declare -A augment_of=() features_of=() vads_of=()
 while IFS=$'\t' read -r folder feature vad kind augment; do
-  runs+=("$folder")
-  [[ $kind == network ]] && networks+=("$folder") || ivectors+=("$folder")
+  planned_runs+=("$folder")
+  [[ $kind == ivector ]] && ivectors+=("$folder") || networks+=("$folder")
+  [[ $kind == start ]] || runs+=("$folder")
   [[ " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
   [[ $vad == - || " ${vads[*]} " == *" $feature/$vad "* ]] || vads+=("$feature/$vad")
   [[ $augment != - ]] || continue
@@ -186,7 +188,7 @@ else
   settle() { # say who is here, and put the runs' configurations in their places
     printf '%s\n' "$(id -un)@$(hostname), process $$, since $(date '+%F %T')" >"$exp/.lock" || return
     local folder config
-    for folder in "${runs[@]}"; do
+    for folder in "${planned_runs[@]}"; do
       [[ $folder == /* ]] && config=$planned/runs$folder/config.yaml || config=$planned/runs$(pwd -P)/$folder/config.yaml
       mkdir -p "$folder" && cp "$config" "$folder/.config.yaml.partial" || return
       mv "$folder/.config.yaml.partial" "$folder/config.yaml" || return
@@ -227,7 +229,7 @@ trap ended EXIT
 
 began=$SECONDS started=$(date '+%F %T')
 echo "recipe $recipe ($title), stages $first to $last"
-printf 'runs:  %s\n' "${runs[@]}"
+printf 'runs:  %s\n' "${planned_runs[@]}"
 echo "data:  $data"
 run_stages
 current=''

@@ -73,6 +73,11 @@ class Run:
         """The settings that decide the trained network."""
         return self.system.model_dump(mode="json", include=set(TRAINED_BY))
 
+    def beside(self, system: str) -> Run:
+        """The run of another system, with this one's budget and seed. ConfigError if there is none."""
+        budget = self.name.partition("+")[1:]
+        return Run.open(self.path.parents[1] / "".join([system, *budget]) / self.path.name)
+
     def require_trained(self) -> None:
         """Raise a UserError unless the network is there, trained to the end and by the settings of this run."""
         was = settings_of("train", self.path)

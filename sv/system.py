@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from sv.backend_settings import Backend
 from sv.errors import ConfigError
 from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
+from sv.training_settings import Training
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
 
@@ -109,47 +110,6 @@ class Margin(Strict):
     margin: Annotated[float, Field(ge=0, lt=1.5)]
     scale: PositiveFloat = 30.0
     normalise: bool = True  # embeddings to length 1; without it they keep theirs, in place of the scale
-
-
-class Adam(Strict):
-    """Adam (Kingma & Ba 2015)."""
-
-    name: Literal["adam"]
-    lr: PositiveFloat
-    weight_decay: NonNegativeFloat = 0.0
-
-
-class Sgd(Strict):
-    """SGD with momentum."""
-
-    name: Literal["sgd"]
-    lr: PositiveFloat
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: NonNegativeFloat = 0.0
-
-
-class Training(Strict):
-    """How a network is trained. An epoch draws `chunks_per_speaker` chunks from every speaker."""
-
-    chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
-    batch_size: Annotated[int, Field(ge=3)]  # batches are equal to within one, and batch norm needs two chunks
-    epochs: PositiveInt
-    chunks_per_speaker: PositiveInt
-    optimiser: Adam | Sgd = Field(discriminator="name")
-    final_lr_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1  # the rate falls exponentially to this part of lr
-    clip_norm: PositiveFloat | None = None
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    keep_last: PositiveInt = 2  # epochs whose checkpoints stay
-    min_utt_s: Annotated[float, Field(ge=0)] = 0.0  # utterances with no more (voiced) speech are not trained on,
-    min_speaker_utts: PositiveInt = 1  # nor speakers with fewer utterances left, copies counted
-
-    @model_validator(mode="after")
-    def _chunks_in_order(self) -> Training:
-        if self.chunk_s[0] > self.chunk_s[1]:
-            raise ValueError(
-                f"training.chunk_s: the shortest ({self.chunk_s[0]:g}) is longer than the longest ({self.chunk_s[1]:g})"
-            )
-        return self
 
 
 class Extraction(Strict):
@@ -253,7 +213,8 @@ def load_system(
     """Read a system's YAML, lay overlays (YAML of the same form) over it, then `path.to.key=value` settings.
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
-    serve networks and i-vectors side by side (`lacks_block` tells).
+    serve networks and i-vectors side by side (`lacks_block` tells). An overlay may have `models` by trunk in place of
+    `model`, and leaves back ends alone that the system has not.
 
     Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
     or setting that brought it in.
@@ -261,8 +222,7 @@ def load_system(
     sources, trees = [str(path)], [read_yaml(path)]
     for overlay in overlays:
         sources.append(str(overlay))
-        lacks = OPTIONAL_BLOCKS - trees[-1].keys()
-        trees.append(laid_over(trees[-1], {k: v for k, v in read_yaml(overlay).items() if k not in lacks}))
+        trees.append(laid_over(trees[-1], _that_fits(read_yaml(overlay), trees[-1])))
     for setting in sets:
         if _block_of(setting) in OPTIONAL_BLOCKS - trees[-1].keys():
             continue
@@ -273,6 +233,20 @@ def load_system(
         return found
     first = next(source for source, tree in zip(sources, trees, strict=True) if _check(tree) == found)
     raise ConfigError(f"{first}: {found}")
+
+
+def _that_fits(overlay: Tree, tree: Tree) -> Tree:
+    """What of an overlay is of blocks that a system has: its network's or its extractor's, and its back ends'."""
+    fitting = {key: value for key, value in overlay.items() if key not in OPTIONAL_BLOCKS - tree.keys()}
+    models = fitting.pop("models", None) or {}
+    if (trunk := (tree.get("model") or {}).get("trunk")) in models:
+        fitting["model"] = models[trunk]
+    if "backends" in fitting:
+        known = tree.get("backends") or {}
+        fitting["backends"] = {
+            name: block for name, block in fitting["backends"].items() if name in known or "name" in block
+        }
+    return fitting
 
 
 def lacks_block(system: System, setting: str) -> bool:

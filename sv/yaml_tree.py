@@ -56,11 +56,15 @@ def read_yaml(path: str | os.PathLike[str]) -> Tree:
 
 
 def laid_over(tree: Tree, overlay: Tree) -> Tree:
-    """`tree` with the values of `overlay` in place of its own; blocks are merged, lists are not."""
+    """`tree` with the values of `overlay` in place of its own; blocks are merged, lists are not.
+
+    A block that says by its `name` that it is of another kind than the tree's takes its place.
+    """
     merged = dict(tree)
     for key, value in overlay.items():
         below = tree.get(key)
-        merged[key] = laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        alike = isinstance(below, dict) and isinstance(value, dict) and value.get("name") in (None, below.get("name"))
+        merged[key] = laid_over(below, value) if alike else value
     return merged
 
 

@@ -1,6 +1,7 @@
 """Make the runs of the systems asked for.
 
-Prints a line a run: folder, features, VAD, network or ivector, augmentation, by tabs, and - where there is none.
+Prints a line a run: folder, features, VAD, network, ivector or start, augmentation, by tabs, and - where there is none.
+A start is a network that is only trained because another system starts from it.
 All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
 
@@ -33,11 +34,8 @@ def main() -> None:
 
     budget = known_path(args.conf / "budgets", args.budget, ".yaml", "--budget") if args.budget else None
     known = find_systems(args.conf)
-    for name in args.systems:
-        if name not in known:
-            raise ConfigError(f"unknown system {name}{nearest(name, known)}")
     runs: list[Run] = []
-    for name in dict.fromkeys(args.systems):
+    for name in with_starts(args.systems, known):
         system = load_system(known[name], [budget] if budget else [], args.set)
         check_front_end(name, system, args.conf)
         check_augmentation(name, system, args.conf, args.corpora)
@@ -62,8 +60,32 @@ def main() -> None:
     chosen_engine().require()
     for this in runs:
         this.write()
-        kind = "ivector" if this.system.ivector else "network"
+        kind = "ivector" if this.system.ivector else "network" if asked(this, args.systems) else "start"
         print(this.path, this.system.features, this.system.vad or "-", kind, this.system.augment or "-", sep="\t")
+
+
+def with_starts(names: list[str], known: dict[str, Path]) -> list[str]:
+    """The systems, each once, after those whose networks they start from."""
+    wanted: dict[str, None] = {}
+
+    def want(name: str, above: tuple[str, ...] = ()) -> None:
+        if name not in known:
+            raise ConfigError(f"unknown system {name}{nearest(name, known)}")
+        if name in above:
+            raise ConfigError(f"training.start_from: {' starts from '.join([*above, name])}")
+        training = load_system(known[name]).training
+        if training and training.start_from:
+            want(training.start_from, (*above, name))
+        wanted[name] = None
+
+    for name in names:
+        want(name)
+    return list(wanted)
+
+
+def asked(this: Run, names: list[str]) -> bool:
+    """Whether a run is of a system that was asked for, and not only of one that another starts from."""
+    return this.name.partition("+")[0] in names
 
 
 def known_path(folder: Path, name: str, ending: str, what: str) -> Path:

@@ -61,7 +61,8 @@ def train_run(
     epochs = sorted((this.path / "checkpoints").glob("epoch-*.pt"))
     utt2spk = DataDir.read(folders[0]).utt2spk
     counts = {"utterances": len(utt2spk), "speakers": len(set(utt2spk.values()))}
-    step.done([*left, *epochs], epochs=this.system.training.epochs, **counts)
+    trained = len((this.path / "curves.tsv").read_text(encoding="utf-8").splitlines()) - 1
+    step.done([*left, *epochs], epochs=trained, **counts)
 
 
 def _train(this: Run, key: str, folders: list[Path], ngpu: int | None, workers: int | None) -> bool:

@@ -14,7 +14,7 @@ from sv.training.sampler import Batch
 
 
 class Sampler(Protocol):
-    """Batches by epoch and index: `BalancedChunks`, or one process's part of them."""
+    """Batches by epoch and index: `sv.training.sampler.Chunks`, or one process's part of them."""
 
     def __len__(self) -> int:
         """Batches of an epoch."""

@@ -18,13 +18,14 @@ from sv.features.files import FeatureReader
 from sv.metrics import eer_rocch
 from sv.models.embedder import Embedder
 from sv.roc import Roc
-from sv.system import Training
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.loader import batches, load_batch
-from sv.training.notes import HeldOut, NoNotes, Notes
+from sv.training.notes import HeldOut, NoNotes, Notes, held_out_errors
 from sv.training.progress import Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
+from sv.training.schedule import ended, rate
+from sv.training_settings import Training
 
 
 @dataclass
@@ -64,7 +65,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     ranks: Ranks = ALONE,
 ) -> bool:
-    """Train from where `state` is to `settings.epochs`; whether it came to the end.
+    """Train from where `state` is to `settings.epochs`, or what ends it earlier; whether it came to the end.
 
     Leaves in `run`: checkpoints/ (see `Checkpoints`), written after every epoch, every ten minutes and when `stop()`
     says so, which ends the training after the step; tensorboard/, and curves.tsv. Raises UserError if the loss stops
@@ -73,17 +74,20 @@ def train(
     device = precision.device
     network = ranks.together(_Network(state.model, state.head))
     checkpoints = Checkpoints(run / "checkpoints", settings.epochs, settings.keep_last)
-    steps = settings.epochs * len(sampler)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step)
     notes = Notes(run, name, state.curves, state.epoch * len(sampler) + state.step) if ranks.leads else NoNotes()
     saved = seconds()
 
     for epoch in range(state.epoch, settings.epochs):
+        errors = ranks.told(held_out_errors(state.curves))
+        if ended(settings, errors):
+            break
         network.train()
         progress = Progress(name, epoch, settings.epochs, len(sampler), state.step, state.sums, ranks.count)
         for index, (x_BTF, speaker_B) in zip(range(state.step, len(sampler)), stream, strict=False):
             step = epoch * len(sampler) + index
-            lr = settings.optimiser.lr * settings.final_lr_ratio ** (step / steps)
+            done = epoch + index / len(sampler)
+            lr = settings.optimiser.lr * rate(settings.schedule, done, settings.epochs, errors)
             for group in state.optimiser.param_groups:
                 group["lr"] = lr
             torch.manual_seed(address(sampler.seed, epoch, index))
@@ -128,7 +132,7 @@ def train(
             checkpoints.save(state)
         ranks.wait()
         saved = seconds()
-        if ranks.agree(0, stop())[0] and state.epoch < settings.epochs:
+        if ranks.agree(0, stop())[0] and not ended(settings, ranks.told(held_out_errors(state.curves))):
             notes.stopped(epoch, 0)
             return False
     notes.close()

@@ -30,6 +30,14 @@ class HeldOut:
         return 1 - self.top1 if self.eer is None else self.eer
 
 
+def held_out_errors(curves: list[str]) -> list[float]:
+    """The held-out error after each epoch, as far as lines of curves.tsv tell it."""
+    columns = CURVES_HEADER.split("\t")
+    top1, eer = columns.index("held_out_top1"), columns.index("held_out_eer")
+    cells = [line.split("\t") for line in curves]
+    return [float(cell[eer]) if cell[eer] else 1 - float(cell[top1]) for cell in cells]
+
+
 class Notes:
     """The notes of a training in RUN, taken up at step `step` of all.
 

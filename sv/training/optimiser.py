@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 import torch
 
-from sv.system import Adam, Sgd
+from sv.training_settings import Adam, RmsProp, Sgd
 
 
-def build_optimiser(settings: Adam | Sgd, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimiser(settings: Adam | Sgd | RmsProp, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of some parameters; the loop sets its learning rate at every step."""
     if isinstance(settings, Sgd):
         return torch.optim.SGD(
             parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
         )
+    if isinstance(settings, RmsProp):
+        return torch.optim.RMSprop(parameters, lr=settings.lr, alpha=settings.alpha, weight_decay=settings.weight_decay)
     return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)

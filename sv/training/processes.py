@@ -20,6 +20,8 @@ from sv.errors import UserError
 from sv.models.device import pick_device
 from sv.run import Run
 from sv.training.checkpoint import read_checkpoint
+from sv.training.notes import held_out_errors
+from sv.training.schedule import ended
 
 RDZV_PORT = 29400  # torchrun's
 
@@ -59,8 +61,7 @@ def run_processes(this: Run, count: int, ngpu: int | None, nodes: int = 1) -> bo
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
     last = this.checkpoint()
-    stored = read_checkpoint(last) if last.exists() else {"epoch": 0}
-    return stored["epoch"] == this.system.training.epochs
+    return last.exists() and ended(this.system.training, held_out_errors(read_checkpoint(last)["curves"]))
 
 
 def _meeting_place() -> str:

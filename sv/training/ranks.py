@@ -13,7 +13,7 @@ import torch.distributed.nn
 
 from sv.errors import ConfigError
 from sv.training.progress import Sums
-from sv.training.sampler import BalancedChunks, Batch
+from sv.training.sampler import Batch, Chunks
 from sv.training.sync_batch_norm import synchronised
 
 AGREE_EVERY = 10  # steps; a question to all processes holds them up
@@ -113,7 +113,7 @@ class Shard:
     batch, however unequal the parts. Raises ConfigError if a batch has fewer chunks than there are processes.
     """
 
-    def __init__(self, sampler: BalancedChunks, ranks: Ranks) -> None:
+    def __init__(self, sampler: Chunks, ranks: Ranks) -> None:
         self._sampler, self._ranks = sampler, ranks
         self.seed = sampler.seed
         smallest = min(sampler.size(index) for index in range(len(sampler)))

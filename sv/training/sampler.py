@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,19 +33,12 @@ class Batch:
     chunks: list[Chunk]
 
 
-class BalancedChunks:
-    """The same number of chunks from every speaker, in batches of one length each.
+class Chunks(ABC):
+    """Batches of one length each, of the utterances that are long enough, of the speakers who have enough of them.
 
-    >>> sampler = BalancedChunks(num_frames, utt2spk, (200, 400), batch_size=64, chunks_per_speaker=8, seed=1)
-    >>> sampler.batch(epoch=3, index=0).length
-    290
-
-    An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is drawn between the shortest
-    and the longest chunk in steps of ten frames, but is no longer than what each of its speakers can fill with some
-    utterance; of the utterances of a speaker that are long enough, one is drawn, and then a place in it. Utterances
-    shorter than the shortest chunk, or of no more than `min_frames` frames, are not used, nor are speakers with fewer
-    than `min_utts` others: `too_short`, `too_few` (their other utterances) and `left_out` (speakers) name them.
-    Batches are equal to within one chunk, and no larger than asked.
+    Utterances shorter than the shortest chunk, or of no more than `min_frames` frames, are not used, nor are speakers
+    with fewer than `min_utts` others: `too_short`, `too_few` (their other utterances) and `left_out` (speakers) name
+    them. Batches are equal to within one chunk, and no larger than asked.
 
     Raises DataError if fewer than two speakers are left.
     """
@@ -54,13 +49,11 @@ class BalancedChunks:
         utt2spk: Mapping[str, str],
         chunk_frames: tuple[int, int],
         batch_size: int,
-        chunks_per_speaker: int,
         seed: int,
         min_frames: int = 0,
         min_utts: int = 1,
     ) -> None:
         self.chunk_frames, self.batch_size, self.seed = chunk_frames, batch_size, seed
-        self.chunks_per_speaker = chunks_per_speaker
         self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0] or n <= min_frames}
         by_speaker: dict[str, list[str]] = {}
         for utt in sorted(num_frames.keys() - self.too_short.keys()):
@@ -85,24 +78,67 @@ class BalancedChunks:
             self._lengths.append(np.array([num_frames[utt] for utt in utts]))
         self._order: tuple[int, np.ndarray] | None = None
 
+    @property
+    @abstractmethod
+    def num_chunks(self) -> int:
+        """Chunks of an epoch."""
+
+    @abstractmethod
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch `index` of an epoch."""
+
+    @abstractmethod
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        """What an epoch draws from, in its order, (chunks, …)."""
+
     def __len__(self) -> int:
         """Batches of an epoch."""
-        return -(-len(self.speakers) * self.chunks_per_speaker // self.batch_size)
+        return -(-self.num_chunks // self.batch_size)
 
     def size(self, index: int) -> int:
         """Chunks in batch `index` of any epoch."""
-        chunks = len(self.speakers) * self.chunks_per_speaker
-        return chunks * (index + 1) // len(self) - chunks * index // len(self)
+        return self.num_chunks * (index + 1) // len(self) - self.num_chunks * index // len(self)
+
+    def _part(self, epoch: int, index: int) -> np.ndarray:
+        """What batch `index` of an epoch draws from."""
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, self._shuffled(epoch)
+        order = self._order[1]
+        return order[len(order) * index // len(self) : len(order) * (index + 1) // len(self)]
+
+    def _length(self, fillable: int, rng: np.random.Generator) -> int:
+        """A batch's length, in steps of ten frames, no longer than what all of it can fill."""
+        shortest, longest = self.chunk_frames
+        steps = (min(longest, fillable) - shortest) // LENGTH_STEP
+        return shortest + LENGTH_STEP * int(rng.integers(0, steps + 1))
+
+
+class BalancedChunks(Chunks):
+    """The same number of chunks from every speaker.
+
+    >>> sampler = BalancedChunks(num_frames, utt2spk, (200, 400), batch_size=64, seed=1, chunks_per_speaker=8)
+    >>> sampler.batch(epoch=3, index=0).length
+    290
+
+    An epoch is every speaker `chunks_per_speaker` times, shuffled. A batch's length is no longer than what each of its
+    speakers can fill with some utterance; of the utterances of a speaker that are long enough, one is drawn, and then
+    a place in it.
+    """
+
+    def __init__(self, *usable: Any, chunks_per_speaker: int, **limits: Any) -> None:
+        super().__init__(*usable, **limits)
+        self.chunks_per_speaker = chunks_per_speaker
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks of an epoch."""
+        return len(self.speakers) * self.chunks_per_speaker
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch `index` of an epoch."""
-        order = self._epoch_order(epoch)
-        speakers = order[len(order) * index // len(self) : len(order) * (index + 1) // len(self)]
+        speakers = self._part(epoch, index)
         rng = np.random.default_rng([self.seed, 1, epoch, index])
-        shortest, longest = self.chunk_frames
-        fillable = min(int(self._lengths[speaker][-1]) for speaker in speakers)
-        steps = (min(longest, fillable) - shortest) // LENGTH_STEP
-        length = shortest + LENGTH_STEP * int(rng.integers(0, steps + 1))
+        length = self._length(min(int(self._lengths[speaker][-1]) for speaker in speakers), rng)
         chunks = []
         for speaker in speakers:
             lengths = self._lengths[speaker]
@@ -112,11 +148,66 @@ class BalancedChunks:
             chunks.append(Chunk(self._utts[speaker][which], start, int(speaker)))
         return Batch(length, chunks)
 
-    def _epoch_order(self, epoch: int) -> np.ndarray:
-        if self._order is None or self._order[0] != epoch:
-            speakers = np.repeat(np.arange(len(self.speakers)), self.chunks_per_speaker)
-            self._order = epoch, np.random.default_rng([self.seed, 0, epoch]).permutation(speakers)
-        return self._order[1]
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        speakers = np.repeat(np.arange(len(self.speakers)), self.chunks_per_speaker)
+        return np.random.default_rng([self.seed, 0, epoch]).permutation(speakers)
+
+
+ALIKE = 32  # batches within which recordings of like length come together
+
+
+class EveryRecording(Chunks):
+    """So many chunks from every recording, however many its speaker has.
+
+    An epoch is every utterance `chunks_per_recording` times, shuffled, and then put in order of length within every
+    32 batches' worth, whose batches are shuffled again: the recordings of a batch are of like length, so that it is
+    seldom a short one that keeps a batch's chunks short. The length of a batch is drawn up to that of its shortest
+    recording.
+    """
+
+    def __init__(self, *usable: Any, chunks_per_recording: int, **limits: Any) -> None:
+        super().__init__(*usable, **limits)
+        self.chunks_per_recording = chunks_per_recording
+        speakers = [np.full(len(utts), speaker) for speaker, utts in enumerate(self._utts)]
+        places = [np.arange(len(utts)) for utts in self._utts]
+        self._recordings = np.stack([np.concatenate(speakers), np.concatenate(places)], 1)  # (N, 2)
+        self._all_lengths = np.concatenate(self._lengths)
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks of an epoch."""
+        return len(self._recordings) * self.chunks_per_recording
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch `index` of an epoch."""
+        recordings = self._part(epoch, index)
+        rng = np.random.default_rng([self.seed, 1, epoch, index])
+        lengths = [int(self._lengths[speaker][place]) for speaker, place in recordings]
+        length = self._length(min(lengths), rng)
+        return Batch(
+            length,
+            [
+                Chunk(self._utts[speaker][place], int(rng.integers(0, frames - length + 1)), int(speaker))
+                for (speaker, place), frames in zip(recordings, lengths, strict=True)
+            ],
+        )
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, 0, epoch])
+        order = rng.permutation(np.repeat(np.arange(len(self._recordings)), self.chunks_per_recording))
+        cuts = [len(order) * index // len(self) for index in range(ALIKE, len(self), ALIKE)]
+        order = np.concatenate(
+            [pool[np.argsort(self._all_lengths[pool], kind="stable")] for pool in np.split(order, cuts)]
+        )
+        # Batches are equal to within one chunk: only those of one size change places, so that sizes stay.
+        starts = [len(order) * index // len(self) for index in range(len(self) + 1)]
+        batches = [order[start:end] for start, end in itertools.pairwise(starts)]
+        for size in {len(batch) for batch in batches}:
+            of_size = [index for index, batch in enumerate(batches) if len(batch) == size]
+            moved = rng.permutation(of_size)
+            for index, batch in zip(of_size, [batches[other] for other in moved], strict=True):
+                batches[index] = batch
+        return self._recordings[np.concatenate(batches)]
 
 
 def _several(min_utts: int) -> str:

@@ -16,6 +16,8 @@ def training_step(this: Run, *folders: Path, after: tuple[Path, ...] = ()) -> St
         after: records of steps whose outputs it takes as well.
     """
     vad = this.system.vad
+    if this.system.training and this.system.training.start_from:
+        after = (*after, this.beside(this.system.training.start_from).training())
     made = (folders[0] / "feats.conf").exists()
     return Step(
         "train",

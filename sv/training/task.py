@@ -17,12 +17,12 @@ from sv.models.build import build_head, build_model
 from sv.models.device import pick_device
 from sv.records import forced
 from sv.run import Run
-from sv.training.checkpoint import Checkpoints, TrainingState
+from sv.training.checkpoint import Checkpoints, TrainingState, load_model
 from sv.training.loop import Precision, train
 from sv.training.optimiser import build_optimiser
 from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
-from sv.training.sampler import BalancedChunks, held_out_batches
+from sv.training.sampler import BalancedChunks, Chunks, EveryRecording, held_out_batches
 
 
 def train_network(
@@ -64,9 +64,13 @@ def train_network(
         raise DataError(f"{valid_feats}: {len(strangers)} speakers are not in {train_feats}: {first_few(strangers)}")
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
-    batches = (settings.batch_size, settings.chunks_per_speaker, this.seed)
     least = (round(settings.min_utt_s * reader.frames_per_s), settings.min_speaker_utts)
-    sampler = BalancedChunks(reader.num_frames, train_utt2spk, (shortest, longest), *batches, *least)
+    of = (reader.num_frames, train_utt2spk, (shortest, longest), settings.batch_size, this.seed, *least)
+    sampler: Chunks
+    if settings.chunks_per_recording:
+        sampler = EveryRecording(*of, chunks_per_recording=settings.chunks_per_recording)
+    else:
+        sampler = BalancedChunks(*of, chunks_per_speaker=settings.chunks_per_speaker)
     reasons = why_dropped(sampler, shortest, *least)
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", reasons)
@@ -90,6 +94,8 @@ def train_network(
         state.load(restored)
         state.sums.become(Sums())  # the leader has those of all
     or_few = f" or of speakers with fewer than {least[1]}" if sampler.too_few else ""
+    if not restored and settings.start_from:
+        begin_with(model, this.beside(settings.start_from))
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
@@ -110,7 +116,7 @@ def train_network(
         ranks.leave()
 
 
-def why_dropped(sampler: BalancedChunks, shortest: int, min_frames: int, min_utts: int) -> dict[str, str]:
+def why_dropped(sampler: Chunks, shortest: int, min_frames: int, min_utts: int) -> dict[str, str]:
     """By utterance, why it is not trained on: too short, or of a speaker with too few."""
     limit = (
         f"the shortest chunk has {shortest}"
@@ -121,3 +127,18 @@ def why_dropped(sampler: BalancedChunks, shortest: int, min_frames: int, min_utt
     for utt, n in sampler.too_few.items():
         reasons[utt] = f"its speaker has {n} utterances that are long enough, training.min_speaker_utts is {min_utts}"
     return reasons
+
+
+def begin_with(model: torch.nn.Module, other: Run) -> None:
+    """Give a network the weights of another run's, trained to its end; only a layer on top keeps its own.
+
+    Raises a UserError if that run is not trained or its network is another.
+    """
+    other.require_trained()
+    trained = load_model(other).state_dict()
+    own = model.state_dict()
+    wanted = {name for name in own if not name.startswith("top.")}
+    if trained.keys() != wanted or any(trained[name].shape != own[name].shape for name in wanted):
+        differ = first_few(sorted(trained.keys() ^ wanted) or [n for n in wanted if trained[n].shape != own[n].shape])
+        raise ConfigError(f"training.start_from: the network of {other.path} is another one ({differ} differ)")
+    model.load_state_dict(own | trained)

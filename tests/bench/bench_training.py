@@ -53,7 +53,12 @@ def chunks_a_second(system: System, folder: Path, steps: int) -> tuple[float, fl
     settings, reader = system.training, FeatureReader.of_system(folder, system)
     lengths = tuple(round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
     sampler = BalancedChunks(
-        reader.num_frames, DataDir.read(folder).utt2spk, lengths, settings.batch_size, settings.chunks_per_speaker, 1
+        reader.num_frames,
+        DataDir.read(folder).utt2spk,
+        lengths,
+        settings.batch_size,
+        1,
+        chunks_per_speaker=settings.chunks_per_speaker,
     )
     stream = batches(sampler, reader, 0, settings.epochs)
     next(stream)

@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
 def opened(folder):
     reader = FeatureReader(folder, vad="energy", cmn_window=100)
     utt2spk = DataDir.read(folder).utt2spk
-    return BalancedChunks(reader.num_frames, utt2spk, (30, 60), 5, 4, seed=1), reader
+    return BalancedChunks(reader.num_frames, utt2spk, (30, 60), 5, seed=1, chunks_per_speaker=4), reader
 
 
 def all_bytes(stream):

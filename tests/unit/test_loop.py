@@ -114,7 +114,7 @@ def test_finished_training_is_left_alone(train):
 
 
 def test_curves_have_a_line_an_epoch_with_the_rate_of_the_schedule(train, monkeypatch):
-    """The rate falls by the same factor each step, from lr towards lr times final_lr_ratio."""
+    """The rate falls by the same factor each step, from lr towards lr times the schedule's final_ratio."""
     interrupted(train, monkeypatch, 3)
     run = train()
     steps_an_epoch, steps = 5, 20  # 36 chunks by 8, 4 epochs

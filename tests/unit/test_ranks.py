@@ -78,7 +78,7 @@ def chunks_of(ranks, sampler, epoch):
 def test_every_chunk_is_in_one_part(count):
     """Of every batch, whatever its size; and the shares make the mean over processes that of the batch."""
     utts = {f"s{s}-{u}": 30 for s in range(6) for u in range(3)}
-    sampler = BalancedChunks(utts, {utt: utt[:2] for utt in utts}, (20, 20), 8, 6, seed=1)
+    sampler = BalancedChunks(utts, {utt: utt[:2] for utt in utts}, (20, 20), 8, seed=1, chunks_per_speaker=6)
     whole = Counter((index, chunk) for index in range(len(sampler)) for chunk in sampler.batch(2, index).chunks)
     parts = [chunk for rank in range(count) for chunk in chunks_of(Ranks(rank, count), sampler, 2)]
     assert Counter(parts) == whole
@@ -91,7 +91,7 @@ def test_every_chunk_is_in_one_part(count):
 
 def test_more_processes_than_chunks_are_refused():
     utts = {f"s{s}-{u}": 30 for s in range(2) for u in range(3)}
-    sampler = BalancedChunks(utts, {utt: utt[:2] for utt in utts}, (20, 20), 4, 2, seed=1)
+    sampler = BalancedChunks(utts, {utt: utt[:2] for utt in utts}, (20, 20), 4, seed=1, chunks_per_speaker=2)
     with pytest.raises(ConfigError, match=r"training\.batch_size: a batch of 4 chunks cannot be shared by 5 processes"):
         Shard(sampler, Ranks(0, 5))
 

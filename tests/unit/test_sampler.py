@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from sv.errors import DataError
-from sv.training.sampler import BalancedChunks, held_out_batches
+from sv.training.sampler import BalancedChunks, EveryRecording, held_out_batches
 
 NUM_FRAMES = {f"s{s}-{u}": 30 + 11 * u + 7 * s for s in range(5) for u in range(4)} | {"s1-x": 19, "s3-x": 12}
 UTT2SPK = {utt: utt.split("-")[0] for utt in NUM_FRAMES}
 
 
 def sampler(num_frames=NUM_FRAMES, utt2spk=UTT2SPK, chunk=(20, 60), batch_size=8, per_speaker=6, seed=1):
-    return BalancedChunks(num_frames, utt2spk, chunk, batch_size, per_speaker, seed)
+    return BalancedChunks(num_frames, utt2spk, chunk, batch_size, seed, chunks_per_speaker=per_speaker)
 
 
 def epoch_of(chunks, epoch=0):
@@ -109,7 +109,7 @@ def test_speakers_without_a_long_enough_utterance_are_left_out():
 def test_short_utterances_and_speakers_with_few_are_left_out():
     """Kaldi's > 400 frames and >= 8 utterances in the small: of more than 52 frames s0 has 1 and s1 2."""
     least = {"min_frames": 52, "min_utts": 3}
-    chunks = BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 6, 1, **least)
+    chunks = BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 1, chunks_per_speaker=6, **least)
     assert NUM_FRAMES["s0-2"] == 52
     assert chunks.too_short == {utt: n for utt, n in NUM_FRAMES.items() if n <= 52}
     assert chunks.too_few == {"s0-3": 1, "s1-2": 2, "s1-3": 2}
@@ -121,7 +121,7 @@ def test_short_utterances_and_speakers_with_few_are_left_out():
 def test_too_few_speakers_left_names_the_limits():
     """All three settings that leave speakers out, where they do; in one line."""
     with pytest.raises(DataError) as caught:
-        BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 6, 1, min_frames=60, min_utts=4)
+        BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 1, chunks_per_speaker=6, min_frames=60, min_utts=4)
     assert "0 of the training set's 5 have 4 utterances of 61 (voiced) frames" in str(caught.value)
     assert "lower training.chunk_s or training.min_utt_s or training.min_speaker_utts, or" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -161,3 +161,45 @@ def test_held_out_batches_are_the_middles_of_all_long_enough():
 def test_held_out_set_without_a_long_enough_utterance_is_one_line():
     with pytest.raises(DataError, match="no held-out utterance has 500"):
         held_out_batches(NUM_FRAMES, UTT2SPK, [f"s{s}" for s in range(5)], 500, batch_size=4)
+
+
+def every_recording(per_recording=2, batch_size=4, seed=1, chunk=(20, 60)):
+    return EveryRecording(NUM_FRAMES, UTT2SPK, chunk, batch_size, seed, chunks_per_recording=per_recording)
+
+
+@pytest.mark.parametrize("per_recording", [1, 3])
+def test_every_recording_is_drawn_from_alike(per_recording):
+    """Those that are too short apart; chunks lie within them; batches have the sizes that are told."""
+    chunks = every_recording(per_recording)
+    for epoch in (0, 5):
+        batches = epoch_of(chunks, epoch)
+        drawn = Counter(chunk.utterance for batch in batches for chunk in batch.chunks)
+        assert drawn == dict.fromkeys(NUM_FRAMES.keys() - chunks.too_short.keys(), per_recording)
+        assert [len(batch.chunks) for batch in batches] == [chunks.size(index) for index in range(len(chunks))]
+        for batch in batches:
+            assert 20 <= batch.length <= 60
+            for chunk in batch.chunks:
+                assert chunks.speakers[chunk.speaker] == UTT2SPK[chunk.utterance]
+                assert 0 <= chunk.start <= NUM_FRAMES[chunk.utterance] - batch.length
+
+
+def test_an_epoch_of_recordings_is_a_function_of_seed_epoch_and_index():
+    """Whatever was asked before; another seed or epoch is another order."""
+    chunks = every_recording()
+    before = [(b.length, b.chunks) for b in epoch_of(chunks, 3)]
+    assert [(b.length, b.chunks) for b in epoch_of(chunks, 4)] != before
+    assert [(b.length, b.chunks) for b in epoch_of(every_recording(seed=2), 3)] != before
+    again = every_recording()
+    assert [(again.batch(3, i).length, again.batch(3, i).chunks) for i in reversed(range(len(again)))] == before[::-1]
+
+
+def test_recordings_of_like_length_come_together():
+    """So that batches are not all as short as the shortest recordings; and batches of all lengths are mixed."""
+    rng = np.random.default_rng(0)
+    frames = {f"s{i % 7}-{i}": int(n) for i, n in enumerate(rng.integers(20, 400, 700))}
+    speaker = {utt: utt.split("-")[0] for utt in frames}
+    chunks = EveryRecording(frames, speaker, (20, 400), 10, 1, chunks_per_recording=1)
+    within = [np.ptp([frames[c.utterance] for c in batch.chunks]) for batch in epoch_of(chunks)]
+    assert np.mean(within) < 40  # of 380 among all
+    means = [np.mean([frames[c.utterance] for c in batch.chunks]) for batch in epoch_of(chunks)]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5

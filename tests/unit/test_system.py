@@ -7,6 +7,7 @@ import pytest
 from sv.cli.configure import check_front_end
 from sv.errors import ConfigError
 from sv.system import System, find_systems, lacks_block, load_system, validate_system
+from sv.training_settings import Steps
 from sv.yaml_errors import nearest
 from sv.yaml_tree import laid_over, read_yaml, with_setting
 
@@ -75,6 +76,14 @@ def test_every_budget_applies_to_every_system(name, budget):
         ("training.chunk_s=3", "training.chunk_s: expected a list (is 3)"),
         ("training.chunk_s=[3]", "training.chunk_s: too few values (is [3])"),
         ("training.chunk_s=[3, 4, 5]", "training.chunk_s: too many values, 2 is right (is [3, 4, 5])"),
+        (
+            "training.chunks_per_recording=2",
+            "training: one of chunks_per_speaker and chunks_per_recording says what an epoch is",
+        ),
+        (
+            "training.schedule={name: plateaux}",
+            "training.schedule.name: 'plateaux' is not one of 'exponential', 'steps', 'plateau'",
+        ),
         # ill-valued
         ("training.epochs=0", "training.epochs: should be greater than 0 (is 0)"),
         ("training.chunk_s=[3, 2]", "training.chunk_s: the shortest (3) is longer than the longest (2)"),
@@ -262,6 +271,18 @@ def test_a_setting_below_a_block_leaves_systems_without_the_block_alone(tmp_path
 def test_a_network_has_no_options_of_ivectors():
     with pytest.raises(ConfigError, match=r"extraction\.max_count: only i-vectors have it"):
         load_system(find_systems("conf")["xvector-small"], sets=["extraction.max_count=100"])
+
+
+def test_a_budget_has_widths_by_trunk_and_blocks_of_another_kind_take_the_place_of_the_systems(tmp_path):
+    (tmp_path / "b.yaml").write_text(
+        "models: {resnet1d: {hidden_dim: 7}, xvector: {embedding_dim: 99}}\n"
+        "training: {schedule: {name: steps, every: 2, factor: 0.5}, optimiser: {lr: 0.5}}\n"
+    )
+    resnet, xvector = (load_system(SYSTEMS[name], [tmp_path / "b.yaml"]) for name in ("R28-softmax", "xvector-small"))
+    assert (resnet.model.hidden_dim, resnet.model.embedding_dim, xvector.model.embedding_dim) == (7, 512, 99)
+    assert resnet.training.schedule == xvector.training.schedule == Steps(name="steps", every=2, factor=0.5)
+    assert [system.training.optimiser.name for system in (resnet, xvector)] == ["rmsprop", "adam"]
+    assert resnet.training.optimiser.lr == 0.5
 
 
 def test_the_layer_on_top_is_the_embedding():

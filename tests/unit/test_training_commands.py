@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 from feature_sets import write_features
-from trainings import small_run, write_sets
+from trainings import small_run, small_system, write_sets
 
 from sv.cli import extract, train
 from sv.data.vectors import Vectors
-from sv.errors import DataError
+from sv.errors import ConfigError, DataError
 from sv.features.files import FeatureReader
 from sv.launch import JobsFailed
 from sv.models.extraction import embeddings
-from sv.records import Step, settings_of
+from sv.records import Step, counts_of, record_of, settings_of
 from sv.run import Run
 from sv.training.checkpoint import load_model, read_checkpoint
 
@@ -115,7 +115,7 @@ def test_two_jobs_extract_the_vectors_of_one(trained, tmp_path, monkeypatch):
 @pytest.mark.parametrize("loss", ["am", "aam"])
 def test_a_resnet_is_trained_by_a_margin_loss_and_extracted(sets, tmp_path, monkeypatch, loss):
     """The layer on top gives the embeddings; the held-out loss falls, and their speakers are told apart."""
-    model = "model={trunk: resnet1d, blocks: [1, 1, 1, 1], channels: [8, 8, 16, 16], embedding_dim: 12, top_dim: 6}"
+    model = TINY_RESNET % ", top_dim: 6"
     head = f"loss={{name: {loss}, margin: 0.2, scale: 10}}"
     run = small_run(tmp_path, model, head, "backends.plda.lda_dim=3", "training.epochs=8", FAST)
     train.train_run(run, *sets, ngpu=0, workers=0)
@@ -126,6 +126,48 @@ def test_a_resnet_is_trained_by_a_margin_loss_and_extracted(sets, tmp_path, monk
     monkeypatch.setattr(sys, "argv", ["extract", "--nj", "1", "--ngpu", "0", str(run.path), str(sets[1])])
     extract.main()
     assert Vectors.read(run.embeddings("valid") / "xvector.scp").x_ND.shape[1] == 6
+
+
+TINY_RESNET = "model={trunk: resnet1d, blocks: [1, 1, 1, 1], channels: [8, 8, 16, 16], embedding_dim: 12%s}"
+
+
+def test_a_network_starts_from_anothers_and_has_a_layer_on_top(sets, tmp_path):
+    """The weights of the trained one but for the top's; refused if it is not trained or is another network."""
+    first = small_run(tmp_path, TINY_RESNET % "", "backends.plda.lda_dim=3", "training.epochs=1", FAST)
+    settings = (TINY_RESNET % ", top_dim: 6", "loss={name: am, margin: 0.1}", "backends.plda.lda_dim=3")
+    plan = small_system(*settings, "training.epochs=1", "training.start_from=small", "training.optimiser.lr=1.0e-9")
+    second = Run.create(tmp_path, "margin", 1, plan)
+    with pytest.raises(DataError, match=r"small/seed1: its network is not trained to the end"):
+        train.train_run(second, *sets, ngpu=0, workers=0)
+    train.train_run(first, *sets, ngpu=0, workers=0)
+    train.train_run(second, *sets, ngpu=0, workers=0)
+    before, after = (load_model(run).state_dict() for run in (first, second))
+    assert after.keys() - before.keys() == {"top.weight", "top.bias"}
+    assert all(
+        torch.allclose(after[name], before[name], atol=1e-6)
+        for name in before
+        if "running" not in name and "num" not in name
+    )
+    wider = small_system(TINY_RESNET % ", hidden_dim: 9, top_dim: 6", *settings[1:], "training.start_from=small")
+    with pytest.raises(ConfigError, match=r"the network of .*small/seed1 is another one \(embedding"):
+        train.train_run(Run.create(tmp_path, "wider", 1, wider), *sets, ngpu=0, workers=0)
+
+
+def test_a_training_ends_when_the_rate_is_at_its_least_and_is_then_left_alone(sets, tmp_path):
+    """Long before its most epochs; what is recorded is what was trained."""
+    plateau = "training.schedule={name: plateau, patience: 1, factor: 0.1, final_ratio: 0.5}"
+    run = small_run(
+        tmp_path, plateau, "training.epochs=60", "training.chunks_per_speaker=null", "training.chunks_per_recording=1"
+    )
+    train.train_run(run, *sets, ngpu=0, workers=0)
+    epochs = read_checkpoint(run.checkpoint())["epoch"]
+    assert 1 < epochs < 60
+    assert counts_of("train", run.path)["epochs"] == epochs
+    before = run.checkpoint().stat().st_mtime_ns
+    record_of("train", run.path).unlink()
+    train.train_run(run, *sets, ngpu=0, workers=0)
+    assert run.checkpoint().stat().st_mtime_ns == before
+    assert counts_of("train", run.path)["epochs"] == epochs
 
 
 def test_extraction_without_a_checkpoint_is_one_line(sets, tmp_path, monkeypatch):

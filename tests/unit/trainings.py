@@ -19,4 +19,9 @@ def write_sets(folder, speakers=6):
 
 def small_run(exp, *sets, seed=1):
     """EXP/small/seedN: tests/data/conf's, without a sliding mean, which would take the speakers' means away."""
-    return Run.create(exp, "small", seed, load_system(SMALL, sets=["cmn=null", *sets]))
+    return Run.create(exp, "small", seed, small_system(*sets))
+
+
+def small_system(*sets):
+    """The system of `small_run`."""
+    return load_system(SMALL, sets=["cmn=null", *sets])

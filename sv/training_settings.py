@@ -1,0 +1,104 @@
+"""What a system's YAML says of a network's training: `training:`, with its optimiser and schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+class Adam(Strict):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"]
+    lr: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class Sgd(Strict):
+    """SGD with momentum."""
+
+    name: Literal["sgd"]
+    lr: PositiveFloat
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class RmsProp(Strict):
+    """RMSprop (Tieleman & Hinton 2012); `alpha` is the memory of the squared gradients."""
+
+    name: Literal["rmsprop"]
+    lr: PositiveFloat
+    alpha: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class Exponential(Strict):
+    """The rate falls by the same factor every step, to `final_ratio` of the first."""
+
+    name: Literal["exponential"]
+    final_ratio: Ratio = 0.1
+
+
+class Steps(Strict):
+    """The rate falls by `factor` every `every` epochs."""
+
+    name: Literal["steps"]
+    every: PositiveInt
+    factor: Ratio
+
+
+class Plateau(Strict):
+    """The rate stays for `hold` epochs, then falls by `factor` whenever `patience` epochs have brought nothing better.
+
+    Better is a lower held-out error. When the rate would fall below `final_ratio` of the first, training has ended.
+    """
+
+    name: Literal["plateau"]
+    hold: Annotated[int, Field(ge=0)] = 0
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    patience: PositiveInt = 2
+    final_ratio: Ratio = 0.01
+
+
+Schedule = Annotated[Exponential | Steps | Plateau, Field(discriminator="name")]
+
+
+class Training(Strict):
+    """How a network is trained.
+
+    An epoch draws chunks from every speaker alike or, with `chunks_per_recording`, from every recording.
+    """
+
+    chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
+    batch_size: Annotated[int, Field(ge=3)]  # batches are equal to within one, and batch norm needs two chunks
+    epochs: PositiveInt  # at most
+    chunks_per_speaker: PositiveInt | None = None
+    chunks_per_recording: PositiveInt | None = None
+    optimiser: Annotated[Adam | Sgd | RmsProp, Field(discriminator="name")]
+    schedule: Schedule = Exponential(name="exponential")
+    stop_after: PositiveInt | None = None  # epochs without a lower held-out error; None: it does not end early
+    start_from: str | None = None  # a system whose network, but for a layer on top, is what this one begins with
+    clip_norm: PositiveFloat | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    keep_last: PositiveInt = 2  # epochs whose checkpoints stay
+    min_utt_s: NonNegativeFloat = 0.0  # utterances with no more (voiced) speech are not trained on,
+    min_speaker_utts: PositiveInt = 1  # nor speakers with fewer utterances left, copies counted
+
+    @model_validator(mode="after")
+    def _chunks_in_order(self) -> Training:
+        if self.chunk_s[0] > self.chunk_s[1]:
+            raise ValueError(
+                f"training.chunk_s: the shortest ({self.chunk_s[0]:g}) is longer than the longest ({self.chunk_s[1]:g})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_epoch(self) -> Training:
+        if (self.chunks_per_speaker is None) == (self.chunks_per_recording is None):
+            raise ValueError("training: one of chunks_per_speaker and chunks_per_recording says what an epoch is")
+        return self
