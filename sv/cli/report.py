@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--title", default="Results", help="heading of the table")
     parser.add_argument("--note", help="what else a reader must know of the data; that it is synthetic is said anyway")
     parser.add_argument("--trials", type=Path, action="append", required=True, help="DATA/trials_NAME; may be repeated")
+    parser.add_argument("--enrol", type=Path, metavar="DATA", help="set of the trials' models, where that is another")
     parser.add_argument("--others", type=Path, help="show the other runs below EXP too that have scores of these lists")
     parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders: EXP/SYSTEM/seedN")
     args = parser.parse_args()
@@ -53,7 +54,7 @@ def main() -> None:
         if trials.is_target is None:
             raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
         name = path.name.removeprefix("trials_")
-        speaker = speakers_of(path.parent)
+        speaker = speakers_of(path.parent, args.enrol or path.parent)
         is_synthetic = read_label(path.parent) is not None
         for this in runs:
             for backend in this.system.backends:
@@ -89,7 +90,8 @@ def main() -> None:
 
 def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step:
     """The step that makes this report."""
-    tables = [path.parent / name for path in args.trials for name in ("utt2spk", "models", LABEL)]
+    folders = [*(path.parent for path in args.trials), *([args.enrol] if args.enrol else [])]
+    tables = [folder / name for folder in folders for name in ("utt2spk", "models", LABEL)]
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
     scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
     trained = [this.training() for this in runs]
@@ -170,12 +172,12 @@ def made_by() -> list[str]:
     return [f"Made by `{command}`" + (f" at commit {commit}." if commit else ".")] if command else []
 
 
-def speakers_of(data_dir: Path) -> dict[str, str]:
-    """The speaker of every utterance and, where the set has `models`, of every model of its utterances."""
-    utt2spk = DataDir.read(data_dir).utt2spk
+def speakers_of(test: Path, enrol: Path) -> dict[str, str]:
+    """The speaker of every utterance of two sets and, where the second has `models`, of every model of its own."""
+    utt2spk = DataDir.read(test).utt2spk | DataDir.read(enrol).utt2spk
     speaker = dict(utt2spk)
-    if (data_dir / "models").exists():
-        for model, utts in read_table(data_dir / "models").items():
+    if (enrol / "models").exists():
+        for model, utts in read_table(enrol / "models").items():
             if (first := utts.split()[0]) in utt2spk:
                 speaker[model] = utt2spk[first]
     return speaker

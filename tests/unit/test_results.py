@@ -247,9 +247,17 @@ def test_trials_that_scoring_left_out_are_counted(scored, monkeypatch, capsys):
 def test_models_are_their_utterances_speakers(scored, monkeypatch):
     """With `models` beside the trials there is an interval over speakers; of unknown utterances there is none."""
     write_table("data/test/models", {"m1": "s01-0 s01-1", "m2": "elsewhere-0"})
-    speaker = report.speakers_of(Path("data/test"))
+    speaker = report.speakers_of(Path("data/test"), Path("data/test"))
     assert speaker["m1"] == speaker["s01-2"] == "s01"
     assert "m2" not in speaker
+
+
+def test_models_may_be_of_another_set(scored, monkeypatch):
+    """Their utterances, speakers and names are looked up there; tests stay where the trials are."""
+    write_table("data/enrol/utt2spk", {"s99-0": "s99"})
+    write_table("data/enrol/models", {"m1": "s99-0"})
+    speaker = report.speakers_of(Path("data/test"), Path("data/enrol"))
+    assert (speaker["m1"], speaker["s01-2"]) == ("s99", "s01")
 
 
 @pytest.mark.parametrize("what", ["scores", "labels"])
