@@ -250,7 +250,7 @@ def test_missing_things_are_named(sre04, out):
 
 
 def test_sre08(root, out, tmp_path):
-    """Models' sides and target trials'; nothing of trials that are none or of unknown models; what is absent is listed."""
+    """Models' sides and target trials'; nothing of non-target trials or unknown models; what is absent is listed."""
     sre08_tree(root, tmp_path / "train")
     prepared("prepare_sre08", "--train", tmp_path / "train", root, out)
     data = DataDir.read(out / "sre08")
