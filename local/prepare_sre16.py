@@ -83,12 +83,16 @@ def prepare(places: list[Path], out: Path) -> None:
     work = []
     for part in (EVAL, DEV):
         folder = folder_of(part, places)
-        if folder is not None:
+        if folder is None:
+            why = f"no docs/sre16_{part.name}_enrollment.tsv in {looked} (nor below {part.folders[1]})"
+        else:
+            why = next((f"no {table}" for table in needed(part, folder) if not table.exists()), "")
+        if not why:
             work.append(planned(part, folder, out, places[0]))
         elif part is EVAL:
-            raise DataError(f"SRE 2016: no docs/sre16_eval_enrollment.tsv in {looked} (nor below data/eval/R149_0_1)")
+            raise DataError(f"SRE 2016: there is {why}")
         else:
-            print(f"{out}: no development sets, as there is no docs/sre16_dev_enrollment.tsv in {looked}")
+            print(f"{out}: no development sets, as there is {why}")
     for kind in ("major", "minor"):
         folders = [place / folder / "data/unlabeled" / kind for place in places for folder in DEV.folders]
         folder = next((folder for folder in folders if folder.is_dir()), None)
@@ -106,6 +110,17 @@ def folder_of(part: Part, places: Iterable[Path]) -> Path | None:
     return next((folder for folder in folders if enrolment_tables(part, folder)), None)
 
 
+def needed(part: Part, folder: Path) -> list[Path]:
+    """The tables of a part: enrolment, trial key, calls of the test segments, languages of calls."""
+    docs, name = folder / "docs", f"sre16_{part.name}"
+    return [
+        enrolment_tables(part, folder)[0],
+        docs / f"{name}_trial_key.tsv",
+        docs / f"{name}_segment_key.tsv",
+        folder / "metadata/calls.tsv",
+    ]
+
+
 def enrolment_tables(part: Part, folder: Path) -> list[Path]:
     """The enrolment table, which is spelt in two ways, where it is there."""
     names = (f"sre16_{part.name}_enrollment.tsv", f"sre16_{part.name}_enrollments.tsv")
@@ -114,14 +129,8 @@ def enrolment_tables(part: Part, folder: Path) -> list[Path]:
 
 def planned(part: Part, folder: Path, out: Path, root: Path) -> Callable[[], None] | None:
     """Read a part's tables; what then writes its two sets, or None if there is nothing to do."""
-    docs = folder / "docs"
-    enrolment, key, segments = (
-        enrolment_tables(part, folder)[0],
-        docs / f"sre16_{part.name}_trial_key.tsv",
-        docs / f"sre16_{part.name}_segment_key.tsv",
-    )
-    enrolment_segments = docs / f"sre16_{part.name}_enrollment_segment_key.tsv"
-    calls = folder / "metadata/calls.tsv"
+    enrolment, key, segments, calls = needed(part, folder)
+    enrolment_segments = folder / f"docs/sre16_{part.name}_enrollment_segment_key.tsv"
     recordings = [recordings_below(folder / "data" / kind) for kind in ("enrollment", "test")]
     step = Step(
         f"prepare_sre16_{part.name}",

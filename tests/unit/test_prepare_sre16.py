@@ -150,7 +150,8 @@ def test_absent_recordings_are_listed_and_their_trials_kept(root, out):
 def test_other_parts_may_be_absent(root, out):
     """A line for each."""
     said = prepared("prepare_sre16", root, out)
-    assert f"{out}: no development sets, as there is no docs/sre16_dev_enrollment.tsv in {root}\n" in said
+    no_table = f"no docs/sre16_dev_enrollment.tsv in {root} (nor below data/dev/R148_0_0)"
+    assert f"{out}: no development sets, as there is {no_table}\n" in said
     for kind in ("major", "minor"):
         assert f"{out}: no sre16_{kind}, as there is no data/unlabeled/{kind} in {root}\n" in said
     assert sorted(path.name for path in out.iterdir() if path.name != ".done") == [
@@ -214,9 +215,9 @@ def test_a_missing_evaluation_is_named(tmp_path, out):
 @pytest.mark.parametrize(
     ("table", "lines", "said"),
     [
-        ("docs/sre16_eval_trial_key.tsv", None, "docs/sre16_eval_trial_key.tsv is missing"),
-        ("docs/sre16_eval_segment_key.tsv", None, "docs/sre16_eval_segment_key.tsv is missing"),
-        ("metadata/calls.tsv", None, "metadata/calls.tsv is missing"),
+        ("docs/sre16_eval_trial_key.tsv", None, "docs/sre16_eval_trial_key.tsv"),
+        ("docs/sre16_eval_segment_key.tsv", None, "docs/sre16_eval_segment_key.tsv"),
+        ("metadata/calls.tsv", None, "metadata/calls.tsv"),
         ("docs/sre16_eval_trial_key.tsv", [*KEY, "1001_sre16 taa a maybe"], ":8: 'maybe' is neither target nor"),
         ("docs/sre16_eval_trial_key.tsv", [*KEY, "1009_sre16 taa a target"], ":8: model 1009_sre16 is not in"),
         ("docs/sre16_eval_trial_key.tsv", [*KEY, "1001_sre16 taa"], "has 2 columns, expected modelid, segment, side"),
@@ -236,4 +237,15 @@ def test_missing_and_malformed_tables_are_named(root, out, table, lines, said):
     if lines is not None:
         write_lines(root / table, *lines)
     message = refused("prepare_sre16", root, out, out=out)
-    assert said in message
+    assert (said if lines is not None else f"SRE 2016: there is no {root}/{said}\n") in message
+
+
+def test_a_development_part_without_its_key_is_none(root, out, tmp_path):
+    """The rest can do without."""
+    write_part(tmp_path / "dev", "dev", ("ceb", "cmn"))
+    write_unlabelled(tmp_path / "dev")
+    (tmp_path / "dev/docs/sre16_dev_trial_key.tsv").unlink()
+    said = prepared("prepare_sre16", "--dev", tmp_path / "dev", root, out)
+    assert f"{out}: no development sets, as there is no {tmp_path}/dev/docs/sre16_dev_trial_key.tsv\n" in said
+    assert not (out / "sre16_dev_test").exists()
+    assert (out / "sre16_major/utt2spk").exists()
