@@ -25,7 +25,7 @@ VERSION = 1  # raise it with any change that alters the recordings or the tables
 TRAIN, EVAL, UNLABELLED = 10, 11, 12  # parts of addresses; 0 and 1 are the other layout's
 CHANNEL, TURNS, SPEECH = 1, 2, 3  # fifth part of an address; 0 is the mood
 DEFAULTS = {"seed": 0, "dev_speakers": 120, "test_speakers": 48, "sessions": 6}
-LEAST = {"dev_speakers": 28, "test_speakers": 8, "sessions": 3}
+LEAST = {"dev_speakers": 12, "test_speakers": 8, "sessions": 2}
 MOST = {"seed": 2**32 - 2, "dev_speakers": 9999, "test_speakers": 999, "sessions": 99}
 # The training corpora: the part of the speakers that each has, and its lines.
 CORPORA = {
