@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         __file__,
         "Generate a small synthetic corpus in VoxCeleb1's or SRE 2016's layout: source-filter voices, two parts (dev, "
-        "test) without a common speaker, metadata and a trial list. The same options give the same bytes; more "
-        "speakers, sessions or utterances leave the recordings of a smaller corpus as they were.",
+        "test) without a common speaker, metadata and a trial list. The same options give the same bytes; in "
+        "VoxCeleb1's, more speakers, sessions or utterances leave the recordings of a smaller corpus as they were.",
     )
     add = parser.add_argument
     add("out", type=Path, metavar="DIR", help="folder to make; nothing in an existing one is overwritten")
