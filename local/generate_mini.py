@@ -1,9 +1,10 @@
-"""A small corpus of generated, speech-like recordings in VoxCeleb1's layout, for trying the recipes on.
+"""A small corpus of generated, speech-like recordings in a real corpus's layout, for trying the recipes on.
 
     PYTHONPATH=. python local/generate_mini.py corpora/mini
 
 leaves `corpora/mini/{dev,test}/wav/idNNNNN/<11 characters>/<nnnnn>.wav`, `vox1_meta.csv`, `veri_test2.txt`
 and `SYNTHETIC.txt`, which says what made it. No person speaks in it: numbers from it are synthetic.
+With `--layout sre16` it leaves telephone calls in the trees and tables of LDC's corpora (see `mini_sre16.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import mini_sre16
 import numpy as np
 from mini_channel import draw_channel, record
 from mini_speech import RATE, draw_mood, draw_voice, generator, utterance
@@ -45,12 +47,21 @@ NAME, UTTERANCE = 2, 3  # fifth part of an address; 0 is the mood, 1 the channel
 DURATION_S = (3.0, 6.0)
 USUAL_TRIALS = 4000
 SHAPING = ("seed", "dev_speakers", "test_speakers", "sessions", "utts_per_session", "trials")
+DEFAULTS = {"seed": 0, "dev_speakers": 200, "test_speakers": 50, "sessions": 5, "utts_per_session": 2}
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        generate(args.out, {name: getattr(args, name, None) for name in SHAPING}, args.nj)
+        given = {name: getattr(args, name, None) for name in SHAPING}
+        if args.layout == "sre16":
+            generate_sre16(args.out, given, args.nj)
+        else:
+            generate(
+                args.out,
+                {name: DEFAULTS.get(name) if given[name] is None else given[name] for name in SHAPING},
+                args.nj,
+            )
     except UserError as error:
         print(f"generate_mini: {error}", file=sys.stderr)
         return 1
@@ -60,24 +71,30 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         __file__,
-        "Generate a small synthetic corpus in VoxCeleb1's layout: source-filter voices, two parts (dev, test) "
-        "without a common speaker, metadata and a trial list. The same options give the same bytes; more "
-        "speakers, sessions or utterances leave the recordings of a smaller corpus as they were.",
+        "Generate a small synthetic corpus in VoxCeleb1's or SRE 2016's layout: source-filter voices, two parts (dev, "
+        "test) without a common speaker, metadata and a trial list. The same options give the same bytes; in "
+        "VoxCeleb1's, more speakers, sessions or utterances leave the recordings of a smaller corpus as they were.",
     )
     add = parser.add_argument
     add("out", type=Path, metavar="DIR", help="folder to make; nothing in an existing one is overwritten")
-    add("--dev-speakers", type=int, default=200, metavar="N", help="speakers to train on")
-    add("--test-speakers", type=int, default=50, metavar="N", help="speakers to test on, at least 4")
-    add("--sessions", type=int, default=5, metavar="N", help="sessions a speaker, at least 2")
-    add("--utts-per-session", type=int, default=2, metavar="N", help="recordings (3 to 6 s) a session")
+    add("--layout", choices=("voxceleb1", "sre16"), default="voxceleb1", help="whose folders and tables")
+
+    def shaping(flag: str, name: str, what: str) -> None:
+        usual = ", sre16: ".join(str(d[name]) for d in (DEFAULTS, mini_sre16.DEFAULTS) if name in d)
+        add(flag, type=int, default=argparse.SUPPRESS, metavar="N", help=f"{what} (default: {usual})")
+
+    shaping("--dev-speakers", "dev_speakers", "speakers to train on")
+    shaping("--test-speakers", "test_speakers", "speakers to test on, at least 4")
+    shaping("--sessions", "sessions", "sessions, or calls, a speaker, at least 2; in sre16 of those to train on")
+    shaping("--utts-per-session", "utts_per_session", "recordings (3 to 6 s) a session; not in sre16")
     add(
         "--trials",
         type=int,
         default=argparse.SUPPRESS,
         metavar="N",
-        help=f"trials, half of them target trials (default: {USUAL_TRIALS}, or as many as there are)",
+        help=f"trials, half of them target trials (default: {USUAL_TRIALS}, or as many as there are); not in sre16",
     )
-    add("--seed", type=int, default=0, metavar="N", help="another seed gives other speakers")
+    shaping("--seed", "seed", "another seed gives other speakers")
     add("--nj", type=int, default=os.cpu_count() or 1, metavar="N", help="processes; changes no byte")
     return parser
 
@@ -116,6 +133,49 @@ def generate(out: Path, options: dict[str, int | None], nj: int = 1) -> None:
     )
 
 
+def generate_sre16(out: Path, given: dict[str, int | None], nj: int = 1) -> None:
+    """As `generate`, in the layout of SRE 2016 and its training corpora.
+
+    Args:
+        given: options by name, None for the usual value.
+        nj: number of processes.
+    Raises:
+        UserError: impossible options, or something else is at `out`.
+    """
+    options = {name: value for name, value in given.items() if value is not None}
+    for name, value in options.items():
+        if name not in mini_sre16.DEFAULTS:
+            raise UserError(f"{_flag(name)} is not for --layout sre16")
+        if not mini_sre16.LEAST.get(name, 0) <= value <= mini_sre16.MOST[name]:
+            least, most = mini_sre16.LEAST.get(name, 0), mini_sre16.MOST[name]
+            raise UserError(f"{_flag(name)} must be from {least} to {most} with --layout sre16, not {value}")
+    if nj < 1:
+        raise UserError(f"--nj must be at least 1, not {nj}")
+    options = mini_sre16.DEFAULTS | options
+    label = {"version": mini_sre16.VERSION, "layout": "sre16"} | options
+    if _is_done(out, label):
+        return
+    if dry_run():
+        print(f"generate_mini {out}: would run: not done yet")
+        return
+    started = time.monotonic()
+    with _building(out, label) as partial:
+        if partial is None:
+            return
+        calls = mini_sre16.recordings(options)
+        jobs = [(partial, options["seed"], call) for call in calls]
+        seconds = _in_processes(mini_sre16.write_recording, jobs, nj)
+        said = mini_sre16.write_tables(partial, options)
+    print(
+        f"generate_mini: {out}: {len(calls)} synthetic telephone recordings ({sum(seconds) / 3600:.2f} h) of {said}, "
+        f"in {time.monotonic() - started:.0f} s"
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _checked(options: dict[str, int | None], nj: int) -> dict[str, int]:
     least = {
         "seed": 0,
@@ -130,7 +190,7 @@ def _checked(options: dict[str, int | None], nj: int) -> dict[str, int]:
     for name, value in [*options.items(), ("nj", nj)]:
         if value is None:
             continue
-        flag = "--" + name.replace("_", "-")
+        flag = _flag(name)
         if value < least.get(name, 1):
             raise UserError(f"{flag} must be at least {least.get(name, 1)}, not {value}")
         if value > most.get(name, value):
@@ -153,7 +213,7 @@ def _design(options: dict[str, int]) -> Design:
 # ---- the folder ------------------------------------------------------------------------------------------
 
 
-def _label(options: dict[str, int]) -> str:
+def _label(options: dict[str, int | str]) -> str:
     """The text of SYNTHETIC.txt: for people, and with one line of JSON by which we know our own work."""
     return (
         "These recordings are SYNTHETIC: generated by local/generate_mini.py, random syllables from a\n"
@@ -171,7 +231,7 @@ def _read_label(folder: Path) -> str | None:
     return text if "\ngenerate_mini {" in text else None
 
 
-def _is_done(out: Path, options: dict[str, int]) -> bool:
+def _is_done(out: Path, options: dict[str, int | str]) -> bool:
     """Whether `out` holds this very corpus; an error if it holds anything else."""
     if not out.exists():
         return False
@@ -179,7 +239,8 @@ def _is_done(out: Path, options: dict[str, int]) -> bool:
         raise UserError(f"{out} is a file; name a folder")
     label = _read_label(out)
     if label == _label(options):
-        print(f"generate_mini: {out} already holds this synthetic corpus, version {VERSION}; nothing to do")
+        version = options.get("version", VERSION)
+        print(f"generate_mini: {out} already holds this synthetic corpus, version {version}; nothing to do")
         return True
     if label is not None:
         found = label.split("\ngenerate_mini ", 1)[1].strip()
@@ -190,7 +251,7 @@ def _is_done(out: Path, options: dict[str, int]) -> bool:
 
 
 @contextlib.contextmanager
-def _building(out: Path, options: dict[str, int]) -> Iterator[Path | None]:
+def _building(out: Path, options: dict[str, int | str]) -> Iterator[Path | None]:
     """A folder beside `out` to build in, renamed to `out` when the block ends well and removed when it does not.
 
     What a killed run left there is removed first. A lock on the folder around it lets one run build at a

@@ -36,7 +36,7 @@ def draw_channel(seed: int, part: int, speaker: int, session: int) -> Channel:
         noise_sway_db=rng.uniform(0, 4),
         hum=rng.uniform(0.5, 2) if rng.random() < 0.15 else 0.0,
         level_db=rng.uniform(-40, -24),
-        room_T=_room(rng.uniform(0.1, 0.5), rng.uniform(2, 18), rng),
+        room_T=room(rng.uniform(0.1, 0.5), rng.uniform(2, 18), rng),
     )
 
 
@@ -83,7 +83,7 @@ def _magnitude(channel: Channel, hz_B: np.ndarray) -> np.ndarray:
     return np.interp(hz_B, grid_hz, 10 ** (curve_db / 20)).astype(np.float32)
 
 
-def _room(rt60_s: float, direct_db: float, rng: np.random.Generator) -> np.ndarray:
+def room(rt60_s: float, direct_db: float, rng: np.random.Generator) -> np.ndarray:
     """An impulse response, float32 (T,): direct sound, from 2 ms on a tail of noise that falls by 60 dB in
     `rt60_s`; `direct_db` is the ratio of their energies."""
     t = np.arange(int(rt60_s * RATE)) / RATE

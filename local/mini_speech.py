@@ -15,23 +15,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from mini_languages import ENGLISH, Language
 from mini_phones import (
     ASPIRATION,
     CENTRE_HZ,
-    CODAS,
     CODE,
     FRICTION,
     IS_VOWEL,
     LENGTH_MS,
     NAMES,
     NASALITY,
-    ONSETS,
     SILENCE,
     SPREAD_MS,
     STOPS,
     TARGETS,
     VOICING,
-    VOWELS,
     WIDTH_HZ,
 )
 
@@ -133,36 +131,39 @@ def draw_mood(seed: int, part: int, speaker: int, session: int) -> Mood:
 
 
 def utterance(
-    voice: Voice, mood: Mood, duration_s: tuple[float, float], rng: np.random.Generator
+    voice: Voice, mood: Mood, duration_s: tuple[float, float], rng: np.random.Generator, language: Language = ENGLISH
 ) -> tuple[np.ndarray, float]:
     """A few seconds at the lips, silence in the pauses.
 
     Args:
         duration_s: bounds between which the length is drawn.
+        language: whose syllables and tones.
     Returns:
         Samples at RATE, float32 (T,), and the share of them that is not pause.
     """
     frames = int(rng.uniform(*duration_s) * RATE / HOP)
-    segment_F, progress_F = _segments(voice.rate * mood.rate, frames, rng)
-    return _speech(voice, mood, segment_F, progress_F, rng), float(np.mean(segment_F != SILENCE))
+    segment_F, progress_F = _segments(voice.rate * mood.rate, frames, rng, language)
+    return _speech(voice, mood, segment_F, progress_F, rng, language), float(np.mean(segment_F != SILENCE))
 
 
-def _segments(rate: float, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _segments(
+    rate: float, frames: int, rng: np.random.Generator, language: Language = ENGLISH
+) -> tuple[np.ndarray, np.ndarray]:
     """Random syllables in phrases between pauses: segment (F,), and how far its phrase is, 0 to 1 (F,)."""
     codes: list[int] = [SILENCE]
     phrase: list[int] = [0]
     most = int(frames * HOP / RATE * 9 * rate) + 12  # syllables; more than fit
-    onset = rng.integers(len(ONSETS), size=most)
-    vowel = rng.integers(len(VOWELS), size=most)
-    coda = rng.integers(len(CODAS), size=most)
+    onset = rng.integers(len(language.onsets), size=most)
+    vowel = rng.integers(len(language.vowels), size=most)
+    coda = rng.integers(len(language.codas), size=most)
     chance = rng.random((most, 2))
     left = int(rng.integers(4, 13))
     number = 1
     for i in range(most):
-        parts = [ONSETS[onset[i]]] if chance[i, 0] < 0.85 else []
-        parts.append(VOWELS[vowel[i]])
-        if chance[i, 1] < 0.4:
-            parts.append(CODAS[coda[i]])
+        parts = [language.onsets[onset[i]]] if chance[i, 0] < language.onset_chance else []
+        parts.append(language.vowels[vowel[i]])
+        if chance[i, 1] < language.coda_chance:
+            parts.append(language.codas[coda[i]])
         for name in parts:
             for half in (name + ".", name) if name in STOPS else (name,):
                 codes.append(CODE[half])
@@ -190,7 +191,12 @@ def _segments(rate: float, frames: int, rng: np.random.Generator) -> tuple[np.nd
 
 
 def _speech(
-    voice: Voice, mood: Mood, segment_F: np.ndarray, progress_F: np.ndarray, rng: np.random.Generator
+    voice: Voice,
+    mood: Mood,
+    segment_F: np.ndarray,
+    progress_F: np.ndarray,
+    rng: np.random.Generator,
+    language: Language = ENGLISH,
 ) -> np.ndarray:
     """Source times filter, frame by frame, overlap-added: float32 (T,), T = frames * HOP."""
     target_FQ = TARGETS[segment_F]
@@ -199,7 +205,7 @@ def _speech(
     breathing_F = np.convolve(target_FQ[:, ASPIRATION], soft, "same")
     friction_F = np.convolve(target_FQ[:, FRICTION], soft, "same")
 
-    f0_F = _pitch(voice, mood, segment_F, progress_F, rng)
+    f0_F = _pitch(voice, mood, segment_F, progress_F, rng, language)
     pulse_T, phase_T = _glottis(voice, mood, f0_F, rng)
     noise_T = rng.standard_normal(len(pulse_T), dtype=np.float32)
     voicing_T = to_samples(voicing_F * (1 + voice.shimmer * rng.standard_normal(len(f0_F))))
@@ -222,15 +228,23 @@ def _speech(
 
 
 def _pitch(
-    voice: Voice, mood: Mood, segment_F: np.ndarray, progress_F: np.ndarray, rng: np.random.Generator
+    voice: Voice,
+    mood: Mood,
+    segment_F: np.ndarray,
+    progress_F: np.ndarray,
+    rng: np.random.Generator,
+    language: Language = ENGLISH,
 ) -> np.ndarray:
-    """F0 in Hz (F,): declination over the phrase, accents on some vowels, drift and jitter."""
+    """F0 in Hz (F,): declination over the phrase, tones or accents on some vowels, drift and jitter."""
     frames = len(segment_F)
     vowel_F = IS_VOWEL[segment_F]
     onset_F = vowel_F & ~np.concatenate([[False], vowel_F[:-1]])
-    accent_F = np.where(onset_F & (rng.random(frames) < 0.45), rng.uniform(0.3, 1, frames), 0)
-    hill = np.hanning(27)  # an accent lasts about 200 ms
-    accent_F = voice.accent_st * np.convolve(accent_F, hill, "same")
+    if language.tones:
+        accent_F = _tones(vowel_F, onset_F, np.array(language.tones), rng)
+    else:
+        accent_F = np.where(onset_F & (rng.random(frames) < 0.45), rng.uniform(0.3, 1, frames), 0)
+        hill = np.hanning(27)  # an accent lasts about 200 ms
+        accent_F = voice.accent_st * np.convolve(accent_F, hill, "same")
     phrase_F = np.cumsum(np.diff(progress_F, prepend=0) < -0.1)
     rising_F = (rng.random(phrase_F[-1] + 1) < voice.rise)[phrase_F]
     end_F = np.where(rising_F, 3 * voice.accent_st, -voice.decline_st) * np.clip(progress_F - 0.8, 0, 1)
@@ -239,6 +253,15 @@ def _pitch(
     f0_F = voice.f0_hz * 2 ** (np.convolve(semitone_F, np.ones(5) / 5, "same") / 12)
     f0_F *= 1 + voice.jitter * rng.standard_normal(frames)
     return np.clip(f0_F, *voice.f0_range_hz)
+
+
+def _tones(vowel_F: np.ndarray, onset_F: np.ndarray, tones: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A tone drawn for every vowel, straight from its beginning to its end and on to the next: semitones (F,)."""
+    first, last = np.flatnonzero(onset_F), np.flatnonzero(vowel_F & ~np.append(vowel_F[1:], False))
+    if not len(first):
+        return np.zeros(len(vowel_F))
+    drawn = tones[rng.integers(len(tones), size=len(first))]
+    return np.interp(np.arange(len(vowel_F)), np.stack([first, last], 1).ravel(), drawn.ravel())
 
 
 def _glottis(voice: Voice, mood: Mood, f0_F: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

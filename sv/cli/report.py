@@ -13,7 +13,7 @@ from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
 from sv.data.tables import write_lines
 from sv.data.trials import Trials, speakers_of
-from sv.errors import DataError
+from sv.errors import ConfigError, DataError
 from sv.records import Step, counts_of, dry_run, holds, record_of, unfinished
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--title", default="Results", help="heading of the table")
     parser.add_argument("--note", help="what else a reader must know of the data; that it is synthetic is said anyway")
     parser.add_argument("--trials", type=Path, action="append", required=True, help="DATA/trials_NAME; may be repeated")
+    parser.add_argument("--enrol", type=Path, metavar="DATA", help="set of the trials' models, where that is another")
     parser.add_argument("--others", type=Path, help="show the other runs below EXP too that have scores of these lists")
     parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders: EXP/SYSTEM/seedN")
     args = parser.parse_args()
@@ -53,7 +54,7 @@ def main() -> None:
         if trials.is_target is None:
             raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
         name = path.name.removeprefix("trials_")
-        speaker = speakers_of(path.parent)
+        speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
         for this in runs:
             for backend in this.system.backends:
@@ -92,7 +93,8 @@ def main() -> None:
 
 def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step:
     """The step that makes this report."""
-    tables = [path.parent / name for path in args.trials for name in ("utt2spk", "models", LABEL)]
+    folders = [*(path.parent for path in args.trials), *([args.enrol] if args.enrol else [])]
+    tables = [folder / name for folder in folders for name in ("utt2spk", "models", LABEL)]
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
     scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
     trained = [this.training() for this in runs]
@@ -124,14 +126,24 @@ def say(args: argparse.Namespace) -> None:
 def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
     """The other runs below a folder that have scores of one of the lists, and are not just being trained anew."""
     known = {this.path.absolute() for this in runs}
-    found = [Run.open(path.parent) for path in sorted(exp.glob("*/seed*/config.yaml"))]
     return [
         this
-        for this in found
+        for this in filter(None, map(readable, sorted(exp.glob("*/seed*"))))
         if this.path.absolute() not in known
         and not unfinished(this.training())
         and any(this.scores(name, backend).exists() for name in names for backend in this.system.backends)
     ]
+
+
+def readable(path: Path) -> Run | None:
+    """The run of a folder; None, with a line that says so, if its configuration is one of an earlier version's."""
+    if not (path / "config.yaml").exists():
+        return None
+    try:
+        return Run.open(path)
+    except ConfigError as error:
+        print(f"report: a run is left out, {error}")
+        return None
 
 
 def calibrated_record(this: Run, name: str, backend: str) -> Path:

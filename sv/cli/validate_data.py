@@ -23,6 +23,7 @@ def main() -> None:
         metavar="DATA",
         help="training set: no speaker may be in both",
     )
+    parser.add_argument("--enrol", type=Path, metavar="DATA", help="set of the trials' models, where that is another")
     parser.add_argument(
         "--drop-bad-audio",
         action="store_true",
@@ -35,6 +36,7 @@ def main() -> None:
     args = parser.parse_args()
 
     others = [path for other in args.disjoint_from for path in (other / "utt2spk", other / "spk2utt")]
+    others += set_files(args.enrol) or [args.enrol / "utt2spk"] if args.enrol else []
     step = Step(
         "validate_data",
         args.data,
@@ -48,7 +50,7 @@ def main() -> None:
     (args.data / "problems.txt").unlink(missing_ok=True)  # of an earlier time
 
     def problems() -> list[Problem]:
-        return list(validate(args.data, args.audio, args.rate, args.disjoint_from, args.allow_pipes))
+        return list(validate(args.data, args.audio, args.rate, args.disjoint_from, args.allow_pipes, args.enrol))
 
     found = problems()
     if args.drop_bad_audio and any(problem.is_bad_audio for problem in found):

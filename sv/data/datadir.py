@@ -326,8 +326,8 @@ def read_label(folder: str | os.PathLike[str]) -> str | None:
 
 
 def set_files(folder: Path) -> list[Path]:
-    """The files of a set that are there, `dropped.txt` and trial lists included: inputs and outputs of its steps."""
-    names = ("utt2spk", "spk2utt", "wav.scp", "segments", *TABLES, LABEL, "dropped.txt")
+    """The files of a set that are there, `dropped.txt`, models and trial lists too: inputs and outputs of its steps."""
+    names = ("utt2spk", "spk2utt", "wav.scp", "segments", *TABLES, LABEL, "dropped.txt", "models")
     return [*filter(Path.exists, (folder / name for name in names)), *sorted(folder.glob("trials_*"))]
 
 

@@ -29,14 +29,15 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, str]:
     return table
 
 
-def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+def read_lines(path: str | os.PathLike[str], errors: str = "strict") -> Iterator[str]:
     """The lines of a text file, with their ends, one after the other.
 
-    Raises DataError naming the file if it is missing, cannot be read, or is not UTF-8.
+    Raises DataError naming the file if it is missing, cannot be read, or is not UTF-8; with errors="replace" what is
+    not UTF-8 becomes U+FFFD, for tables of which only plain columns matter.
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8", errors=errors) as lines:
             yield from lines
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None

@@ -94,12 +94,13 @@ def trial_files(data_dir: str | os.PathLike[str]) -> dict[str, Path]:
     return {path.name.removeprefix("trials_"): path for path in files}
 
 
-def speakers_of(data_dir: Path) -> dict[str, str]:
-    """The speaker of every utterance and, where the set has `models`, of every model of its utterances."""
-    utt2spk = DataDir.read(data_dir).utt2spk
-    speaker = dict(utt2spk)
-    if (data_dir / "models").exists():
-        for model, utts in read_table(data_dir / "models").items():
-            if (first := utts.split()[0]) in utt2spk:
-                speaker[model] = utt2spk[first]
-    return speaker
+def speakers_of(*data_dirs: Path) -> dict[str, str]:
+    """The speaker of every utterance of some sets and, where one has `models`, of every model of their utterances."""
+    speaker = {utt: spk for path in data_dirs for utt, spk in DataDir.read(path).utt2spk.items()}
+    tables = [read_table(path / "models") for path in data_dirs if (path / "models").exists()]
+    return speaker | {
+        model: speaker[first]
+        for table in tables
+        for model, utts in table.items()
+        if (first := utts.split()[0]) in speaker
+    }

@@ -40,6 +40,7 @@ def validate(
     rate: int | None = None,
     disjoint_from: Iterable[str | os.PathLike[str]] = (),
     allow_pipes: bool = False,
+    enrol: str | os.PathLike[str] | None = None,
 ) -> Iterator[Problem]:
     """Every problem of a data directory, one after the other.
 
@@ -53,6 +54,7 @@ def validate(
         rate: the sampling rate in Hz that all must have.
         disjoint_from: data directories, as the training set, with which this one may share no speaker.
         allow_pipes: run the commands of wav.scp to look at what they print; else they are left alone.
+        enrol: the data directory of the models of its trials, where that is another.
     """
     path = Path(path)
     data = DataDir.read(path)
@@ -62,7 +64,7 @@ def validate(
     yield from _references(data)
     yield from _spk2utt(path, data)
     yield from _archives(data)
-    yield from _trials(path, data)
+    yield from _trials(path, path if enrol is None else Path(enrol))
     for other in disjoint_from:
         for speaker in sorted(set(data.utt2spk.values()) & set(DataDir.read(other).utt2spk.values())):
             yield Problem("utt2spk", speaker, f"is a speaker of {other} too; training and test must not share speakers")
@@ -143,19 +145,25 @@ def _archives(data: DataDir) -> Iterator[Problem]:
     reader.close()
 
 
-def _trials(path: Path, data: DataDir) -> Iterator[Problem]:
-    """Ids of models and trials that are unknown; what was dropped from the set is known, and scoring says so."""
-    dropped = read_table(path / "dropped.txt") if (path / "dropped.txt").exists() else {}
-    tests = data.utt2spk.keys() | dropped.keys()
-    models: Iterable[str] = tests
-    if (path / "models").exists():
-        utts_of = {model: utts.split() for model, utts in read_table(path / "models").items()}
+def _trials(path: Path, enrol: Path) -> Iterator[Problem]:
+    """Ids of models and trials that are unknown; what was dropped from the sets is known, and scoring says so."""
+    tests = _listed(path)
+    models: Iterable[str] = _listed(enrol)
+    if (enrol / "models").exists():
+        utts_of = {model: utts.split() for model, utts in read_table(enrol / "models").items()}
+        file = "models" if enrol == path else str(enrol / "models")
+        yield from _unknown(file, "an utterance", chain.from_iterable(utts_of.values()), models)
         models = utts_of.keys()
-        yield from _unknown("models", "an utterance", chain.from_iterable(utts_of.values()), tests)
     for file in trial_files(path).values():
         trials = Trials.read(file)
         yield from _unknown(file.name, "a model", trials.enrol, models)
         yield from _unknown(file.name, "a test utterance", trials.test, tests)
+
+
+def _listed(path: Path) -> set[str]:
+    """The utterances of a data directory, and those that were dropped from it."""
+    tables = (path / name for name in ("utt2spk", "dropped.txt"))
+    return {utt for table in tables if table.name == "utt2spk" or table.exists() for utt in read_table(table)}
 
 
 def _unknown(file: str, side: str, ids: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:

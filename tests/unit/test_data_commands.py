@@ -315,6 +315,29 @@ def test_combine_gives_parts_back_as_one(command, data):
     assert not (out / "utt2dur").exists()
 
 
+def test_combine_is_not_repeated(command, data):
+    """Until a part changes."""
+    words = ("combine_data", data.parent / "all", data)
+    command(*words)
+    assert command(*words)[1] == f"combine_data {data.parent}/all: unchanged, skipped\n"
+    write_lines(data / "utt2dur", *(f"{utt} 0.3" for utt in DataDir.read(data).utterances))
+    assert f"runs again ({data}/utt2dur is a new input)" in command(*words)[1]
+    assert "utt2dur" in DataDir.read(data.parent / "all").tables
+
+
+def test_models_of_another_set_are_an_input_of_its_check(command, data):
+    """`validate_data --enrol`: checked again when the models there change."""
+    enrol = data.parent / "enrol"
+    write_lines(enrol / "utt2spk", "s9-a s9")
+    write_lines(enrol / "models", "m1 s9-a")
+    write_lines(data / "trials_x", "m1 s0-0 nontarget")
+    words = ("validate_data", "--enrol", enrol, data)
+    assert command(*words)[0] == 0
+    assert "unchanged, skipped" in command(*words)[1]
+    write_lines(enrol / "models", "m2 s9-a")
+    assert "trials_x: m1: is the id of a model and unknown here" in refused(command(*words))
+
+
 def test_combine_of_what_overlaps_is_one_line(command, data):
     said = refused(command("combine_data", data.parent / "out", data, data))
     assert f"{data}: 7 utterances are in an earlier part too: s0-0, s0-1, s0-2 …" in said

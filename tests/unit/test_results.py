@@ -252,6 +252,16 @@ def test_other_runs_with_scores_are_shown_too(scored, monkeypatch, capsys):
     assert [(line[1], line[2]) for line in lines] == [(seed, b) for seed in "21" for b in ("cosine", "plda")]
 
 
+def test_another_run_of_an_earlier_version_is_left_out_with_a_line(scored, monkeypatch, capsys):
+    """Its configuration is no longer understood; the run that was asked for is reported all the same."""
+    run = scored[0][0]
+    old = Run.create("exp", "old", 1, run.system)
+    config = old.path / "config.yaml"
+    config.write_text(config.read_text().replace("features:", "front_end:"))
+    command(monkeypatch, "--out", "report", "--others", "exp", "--trials", "data/test/trials_vox1_o", run.path)
+    assert "report: a run is left out, exp/old/seed1/config.yaml: unknown key" in capsys.readouterr().out
+
+
 def test_what_trained_and_made_it_stands_below_the_table(scored, monkeypatch):
     run = scored[0][0]
     Step("train", run.path).done([], epochs=16, utterances=1800, speakers=200)
@@ -287,6 +297,14 @@ def test_models_are_their_utterances_speakers(scored, monkeypatch):
     speaker = speakers_of(Path("data/test"))
     assert speaker["m1"] == speaker["s01-2"] == "s01"
     assert "m2" not in speaker
+
+
+def test_models_may_be_of_another_set(scored, monkeypatch):
+    """Their utterances, speakers and names are looked up there; tests stay where the trials are."""
+    write_table("data/enrol/utt2spk", {"s99-0": "s99"})
+    write_table("data/enrol/models", {"m1": "s99-0"})
+    speaker = speakers_of(Path("data/test"), Path("data/enrol"))
+    assert (speaker["m1"], speaker["s01-2"]) == ("s99", "s01")
 
 
 @pytest.mark.parametrize("what", ["scores", "labels"])

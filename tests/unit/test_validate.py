@@ -173,6 +173,20 @@ def test_models_are_the_enrolment_side_where_there_are_any(folder):
     ]
 
 
+def test_models_may_be_of_another_set(folder, tmp_path):
+    """Theirs are the utterances and the names that trials may have on the one side, and no others."""
+    enrol = tmp_path / "enrol"
+    write_lines(enrol / "utt2spk", "s9-a s9")
+    write_lines(enrol / "dropped.txt", "s9-b truncated")
+    write_lines(enrol / "models", "m1 s9-a s9-b", "m2 s1-a")
+    write_lines(folder / "trials_x", "m1 s1-a target", "s1-a s1-b nontarget", "m1 s9-a nontarget")
+    assert [str(problem) for problem in validate(folder, enrol=enrol)] == [
+        f"{enrol}/models: s1-a: is the id of an utterance and unknown here",
+        "trials_x: s1-a: is the id of a model and unknown here",
+        "trials_x: s9-a: is the id of a test utterance and unknown here",
+    ]
+
+
 def test_what_was_dropped_is_not_unknown(folder):
     """A trial may name an utterance of dropped.txt: scoring says what it does about it."""
     write_lines(folder / "trials_x", "s1-a s1-c target")
