@@ -17,7 +17,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --stage N              first stage (default: 0)
   --stop-stage N         last stage (default: 9)
   --systems A,B          systems of conf/systems/*/NAME.yaml (default: the recipe's)
-  --data-root NAME=DIR   where a corpus is, as the recipe's README names it; may be repeated
+  --data-root NAME=DIR   where a corpus is, as the recipe's README names it; may be repeated; `mini` alone stands for
+                         synthetic speech in the recipe's layout, generated on the spot
   --budget NAME          lay conf/budgets/NAME.yaml over every system, as `short` for a short training;
                          its runs are called SYSTEM+NAME
   --set KEY=VALUE        change one setting of every system, as training.epochs=3; may be repeated
@@ -87,6 +88,7 @@ while (($#)); do
     --stop-stage) last=$value ;;
     --systems) systems=$value ;;
     --data-root)
+      if [[ $value == mini ]]; then root[mini]=''; continue; fi   # generated where it is needed
       [[ $value == ?*=?* ]] || die "--data-root takes NAME=DIR, not $value"
       root[${value%%=*}]=$(cd "$from" && realpath -m -- "${value#*=}") ;;
     --budget) configure_options+=(--budget "$value") ;;
@@ -132,6 +134,7 @@ fi
 # --- the recipe and the runs: everything that can be wrong with the request is told before any work ---
 [[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
 title='' default_systems='' data_roots=() optional_roots=() calibration_speakers=''
+adapt=''                  # whether there is a set of unlabelled speech to adapt to
 # shellcheck source=recipes/mini/recipe.sh
 . "recipes/$recipe/recipe.sh"
 [[ -z $held_out || -n $calibration_speakers ]] || die "the recipe $recipe does not know --calibration-speakers"
@@ -140,7 +143,7 @@ known_roots=("${data_roots[@]}" "${optional_roots[@]}")
 for name in "${!root[@]}"; do
   [[ " ${known_roots[*]} " == *" $name "* ]] \
     || die "the recipe $recipe has no data root $name; it has: ${known_roots[*]:-none}"
-  [[ -d ${root[$name]} ]] || die "--data-root $name=${root[$name]}: no such folder"
+  [[ -z ${root[$name]} || -d ${root[$name]} ]] || die "--data-root $name=${root[$name]}: no such folder"
 done
 for name in "${data_roots[@]}"; do
   [[ -n ${root[$name]:-} ]] || ((first > 0)) \
@@ -150,8 +153,8 @@ done
 
 data=${work:+$work/}data/$recipe
 exp=${work:+$work/}exp/$recipe
-adapt=''   # whether there is a set of unlabelled speech to adapt to, in this run or since an earlier one
-[[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes configure_options+=(--adapt)
+[[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes   # from this run or an earlier one
+[[ -z $adapt ]] || configure_options+=(--adapt)
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
 ((last < 2 || first > 2)) || configure_options+=(--corpora "$(IFS=, && echo "${!root[*]}")")   # only stage 2 adds noise
@@ -208,6 +211,29 @@ stage() { # stage N "what": whether stage N is to run; says so
 }
 train_set() { # train_set SET RUN: what a run is trained on, the set or the set with its copies
   echo "$1${augment_of[$2]:+_combined_${augment_of[$2]}}"
+}
+augment_set() { # augment_set SET: copies of a set as systems ask for them, SET_aug_NAME; with it, SET_combined_NAME
+  local set=$data/$1 corpus name feature vad copies
+  local material=() together=()
+  ((${#augments[@]})) || { echo "none of these systems is trained on augmented speech"; return; }
+  for corpus in musan rirs; do
+    [[ -n ${root[$corpus]:-} ]] || continue
+    "$SV_PYTHON" "local/prepare_$corpus.py" "${material_options[@]}" "${root[$corpus]}" "$data/$corpus"
+    material+=("--$corpus" "$data/$corpus")
+  done
+  for name in "${augments[@]}"; do
+    copies=${set}_aug_$name together=()
+    steps/augment_data.sh "${audio_options[@]}" --conf "conf/augment/$name.yaml" "${material[@]}" "$set" "$copies"
+    for feature in ${features_of[$name]}; do
+      steps/make_feats.sh --nj "$nj" "${feature_options[@]}" --conf "conf/features/$feature.conf" "$copies"
+      together+=(--feats "$feature")
+    done
+    for vad in ${vads_of[$name]:-}; do
+      steps/compute_vad.sh --copy-from "$set" --conf "conf/vad/${vad#*/}.conf" "$copies" "${vad%/*}"
+      together+=(--vad "$vad")
+    done
+    steps/combine_data.sh "${together[@]}" "${set}_combined_$name" "$set" "$copies"
+  done
 }
 status() { # status "what": where this run is, for whoever looks into exp/RECIPE/status; a full disk is told by others
   $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' "$recipe" $$ "$(hostname)" "$started" \

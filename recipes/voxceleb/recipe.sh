@@ -44,29 +44,7 @@ run_stages() {
     done
   }
 
-  stage 2 "augmentation" && {
-    ((${#augments[@]})) || echo "none of these systems is trained on augmented speech"
-    material=()
-    for corpus in musan rirs; do
-      ((${#augments[@]})) && [[ -n ${root[$corpus]:-} ]] || continue
-      "$SV_PYTHON" "local/prepare_$corpus.py" "${material_options[@]}" "${root[$corpus]}" "$data/$corpus"
-      material+=("--$corpus" "$data/$corpus")
-    done
-    for name in "${augments[@]}"; do
-      copies=$data/vox1_train_aug_$name together=()
-      steps/augment_data.sh "${audio_options[@]}" --conf "conf/augment/$name.yaml" "${material[@]}" "$data/vox1_train" "$copies"
-      for feature in ${features_of[$name]}; do
-        steps/make_feats.sh --nj "$nj" "${feature_options[@]}" --conf "conf/features/$feature.conf" "$copies"
-        together+=(--feats "$feature")
-      done
-      for vad in ${vads_of[$name]:-}; do
-        steps/compute_vad.sh --copy-from "$data/vox1_train" --conf "conf/vad/${vad#*/}.conf" "$copies" "${vad%/*}"
-        together+=(--vad "$vad")
-      done
-      steps/combine_data.sh "${together[@]}" "$data/vox1_train_combined_$name" "$data/vox1_train" "$copies"
-    done
-  }
-
+  stage 2 "augmentation" && augment_set vox1_train
   stage 3 "classical front end: UBM and i-vector extractor" && {
     for run in "${ivectors[@]}"; do
       steps/train_ivector.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" "$run"

@@ -65,8 +65,7 @@ def main() -> None:
                 if is_calibrated(this, name, backend):
                     found |= actual_costs(scored, read_scores(this.calibrated(name, backend), scored))
                     found["calibrated"] = how_calibrated(this, backend)
-                row = row_of(this, backend, name, found, len(trials))
-                rows.append(dataclasses.replace(row, is_synthetic=is_synthetic))
+                rows.append(row_of(this, backend, name, found | {"is_synthetic": is_synthetic}, len(trials)))
                 seed = f" seed {this.seed}" if several_seeds else ""
                 curves[f"{this.name}{seed} / {backend}"] = roc
         images.append(f"det_{name}.png")
@@ -171,8 +170,8 @@ def how_calibrated(this: Run, backend: str) -> str:
 
 
 def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed: int) -> Row:
-    """A run's row: its figures on a trial list, and the paper's if they are of this system and list."""
-    paper = this.system.published
+    """A run's row: its figures on a trial list, and the paper's if they are of this system and list, of real speech."""
+    paper = None if found["is_synthetic"] else this.system.published
     published = None
     if paper and backend in paper.backends and paper.num_trials.get(name, num_listed) == num_listed:
         published = paper.eer.get(name)

@@ -18,6 +18,9 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     parser.add_argument("--train", required=True, metavar="SET", help="set whose embeddings they learn from")
     parser.add_argument("--adapt", metavar="SET", help="set whose embeddings, without labels, some back ends adapt to")
+    parser.add_argument(
+        "--speakers-of", type=Path, metavar="DATA", help="learn from the speakers of this data directory alone"
+    )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
     this = Run.open(args.run)
@@ -27,11 +30,17 @@ def main() -> None:
             f"{this.path}: back end {needs} adapts to unlabelled embeddings; name their set with --adapt SET"
         )
     adapt_to = [record_of("extract", this.embeddings(args.adapt))] if args.adapt else []
+    speakers = [args.speakers_of / "utt2spk"] if args.speakers_of else []
     steps = {
         name: Step(
             "train_backend",
             this.backend(name),
-            inputs=[record_of("extract", folder), folder / "utt2spk", *(adapt_to if settings.needs_adapt else [])],
+            inputs=[
+                record_of("extract", folder),
+                folder / "utt2spk",
+                *(adapt_to if settings.needs_adapt else []),
+                *speakers,
+            ],
             settings=settings.model_dump(mode="json"),
         )
         for name, settings in this.system.backends.items()
@@ -43,6 +52,9 @@ def main() -> None:
     utt2spk = read_table(folder / "utt2spk")
     if unknown := set(vectors.keys) - utt2spk.keys():
         raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} embeddings: {first_few(unknown)}")
+    if args.speakers_of:
+        known = set(read_table(args.speakers_of / "utt2spk").values())
+        vectors = vectors.only([key for key in vectors.keys if utt2spk[key] in known])
     speakers, speaker_N = np.unique([utt2spk[key] for key in vectors.keys], return_inverse=True)
     adapt_MD = None
     if any(this.system.backends[name].needs_adapt for name in waiting):

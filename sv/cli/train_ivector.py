@@ -29,13 +29,15 @@ def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
     parser.add_argument("--train", type=Path, required=True, help="data directory of the training set")
+    parser.add_argument("--ubm", type=Path, metavar="DATA", help="train the UBM on this set instead")
     parser.add_argument("--ngpu", type=int, help="0 is the CPU, 1 a GPU (None: a GPU if there is one)")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
     this = Run.open(args.run)
     if this.system.ivector is None:
         raise ConfigError(f"{args.run}: {this.name} is no i-vector system; steps/train.sh trains networks")
-    training = Training(this, args.train / "feats" / this.system.features, args.ngpu)
+    folders = (data / "feats" / this.system.features for data in (args.train, args.ubm or args.train))
+    training = Training(this, *folders, args.ngpu)
     # One after the other: whether a step holds is asked when the one before it has left its record.
     training.diag_ubm()
     training.full_ubm()
@@ -45,14 +47,14 @@ def main() -> None:
 class Training:
     """The three steps of a run; what they share is made when the first of them has something to do."""
 
-    def __init__(self, this: Run, folder: Path, ngpu: int | None) -> None:
-        self.this, self.folder, self.ngpu = this, folder, ngpu
+    def __init__(self, this: Run, folder: Path, ubm_folder: Path, ngpu: int | None) -> None:
+        self.this, self.folder, self.ubm_folder, self.ngpu = this, folder, ubm_folder, ngpu
         self.settings = this.system.ivector
         self.dubm, self.ubm, self.ie = (this.path / f"final.{kind}" for kind in ("dubm", "ubm", "ie"))
 
     def diag_ubm(self) -> None:
         """Leave final.dubm."""
-        step = Step("train_diag_ubm", self.this.path, inputs=self._features(), settings=self._ubm_settings())
+        step = Step("train_diag_ubm", self.this.path, inputs=self._ubm_features(), settings=self._ubm_settings())
         if step.skip():
             return
         from sv.backends.kaldi_gmm import write_diag_gmm
@@ -60,7 +62,7 @@ class Training:
 
         step.begin()
         diag = train_diag_ubm(
-            self._frames,
+            self._ubm_frames,
             self.settings.num_gaussians,
             self.this.seed,
             self.settings.ubm_frames,
@@ -73,7 +75,7 @@ class Training:
 
     def full_ubm(self) -> None:
         """Leave final.ubm, from final.dubm."""
-        made_of = [*self._features(), record_of("train_diag_ubm", self.this.path)]
+        made_of = [*self._ubm_features(), record_of("train_diag_ubm", self.this.path)]
         step = Step("train_full_ubm", self.this.path, inputs=made_of, settings=self._ubm_settings())
         if step.skip():
             return
@@ -82,7 +84,7 @@ class Training:
 
         step.begin()
         full = train_full_ubm(
-            self._frames,
+            self._ubm_frames,
             read_diag_gmm(self.dubm),
             self.settings.full_iterations,
             self.settings.num_gselect,
@@ -122,8 +124,8 @@ class Training:
         counts = {"utterances": len(data), "speakers": data.num_speakers}
         step.done([self.dubm, self.ubm, self.ie], epochs=self.settings.iterations, **counts)
 
-    def _features(self) -> list[Path]:
-        return inputs(self.folder, self.this.system.vad)
+    def _ubm_features(self) -> list[Path]:
+        return inputs(self.ubm_folder, self.this.system.vad)
 
     def _ubm_settings(self) -> dict[str, Any]:
         system = self.this.trained_by()
@@ -139,16 +141,26 @@ class Training:
     @cached_property
     def _frames(self) -> VoicedUtterances:
         """The training utterances; those without a voiced frame go to dropped.txt."""
+        voiced, silent = self._voiced(self.folder)
+        write_dropped(self.this.path / "dropped.txt", silent)
+        return voiced
+
+    @cached_property
+    def _ubm_frames(self) -> VoicedUtterances:
+        """The utterances that the UBM is trained on."""
+        return self._frames if self.ubm_folder == self.folder else self._voiced(self.ubm_folder)[0]
+
+    def _voiced(self, folder: Path) -> tuple[VoicedUtterances, dict[str, str]]:
+        """The utterances of a folder that have a voiced frame; why the others are left out."""
         from sv.features.files import FeatureReader
         from sv.training.progress import log_to
 
-        reader = FeatureReader.of_system(self.folder, self.this.system)
+        reader = FeatureReader.of_system(folder, self.this.system)
         log_to(self.this.path / "log" / "train.log")
         silent = {utt: "no voiced frame" for utt, count in reader.num_frames.items() if count == 0}
-        write_dropped(self.this.path / "dropped.txt", silent)
         count = len(reader.num_frames) - len(silent)
-        self._tell(f"{count} utterances, {reader.dim}-dimensional features, {self._device}")
-        return reader.voiced()
+        self._tell(f"{folder}: {count} utterances, {reader.dim}-dimensional features, {self._device}")
+        return reader.voiced(), silent
 
     def _tell(self, line: str) -> None:
         from sv.training.progress import log

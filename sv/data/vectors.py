@@ -55,6 +55,14 @@ class Vectors:
         """Key to row."""
         return {key: row for row, key in enumerate(self.keys)}
 
+    def only(self, keys: Sequence[str]) -> Vectors:
+        """Those of some keys, which must be here, in C order. DataError if there are none."""
+        if not keys:
+            raise DataError("no embedding is of the speakers asked for")
+        row = self.index()
+        rows = [row[key] for key in sorted(keys)]
+        return Vectors(sorted(keys), self.x_ND[rows], self.num_utts_N[rows])
+
     def means(self, models: Mapping[str, Sequence[str]]) -> Vectors:
         """Enrolment: one vector a model, the mean of its utterances', as Kaldi's ivector-mean.
 

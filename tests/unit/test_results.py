@@ -228,6 +228,15 @@ def test_synthetic_speech_is_labelled_unasked(scored, monkeypatch, capsys):
     assert [(r["trials"], r["is_synthetic"]) for r in rows] == [("vox1_o", False)] * 2 + [("made", True)] * 2
 
 
+def test_a_papers_figure_never_stands_beside_synthetic_speech(scored, monkeypatch):
+    """Though list and size are the published ones' names."""
+    Path("data/test/SYNTHETIC.txt").write_text("made by a test\n")
+    for run in scored[0]:
+        command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+        rows = json.loads(Path("report/results.json").read_text())
+        assert [row["published_eer"] for row in rows] == [None, None]
+
+
 def test_every_seed_has_its_curve(scored, monkeypatch):
     drawn = {}
     monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))

@@ -1,0 +1,134 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# sre16: systems trained on SRE 2004 to 2010, Mixer 6 and Switchboard, tested on Cantonese and Tagalog calls of SRE 2016,
+# of whose domain there are unlabelled calls as well.
+
+title="NIST SRE 2016"
+default_systems=ivector,xvector
+data_roots=(sre16 sre16_dev)
+optional_roots=(speaker_list sre04 sre05_train sre05_test sre06_train sre06_test1 sre06_test2 sre08 sre08_train sre10 mixer6
+  swbd_cellular1 swbd_cellular2 swbd2_phase1 swbd2_phase2 swbd2_phase3 musan rirs mini)
+[[ ! -v root[mini] ]] || data_roots=()
+adapt=yes                 # to sre16_major
+
+given() { # given ROOT: whether it is; says so if not
+  [[ -n ${root[$1]:-} ]] || { echo "$data: without $1, as no --data-root names it"; return 1; }
+}
+
+prepare_corpora() { # a set of every corpus that there is, and `sre` and `swbd` of these
+  local sre=() swbd=() year name trees part
+  for year in 2004 2005 2006; do
+    trees=()
+    for name in "sre${year:2}" "sre${year:2}"_{train,test,test1,test2}; do
+      [[ -z ${root[$name]:-} ]] || trees+=("${root[$name]}")
+    done
+    ((${#trees[@]})) || { echo "$data: without sre$year, as no --data-root names any of it"; continue; }
+    [[ -n ${root[speaker_list]:-} ]] || die "sre$year needs --data-root speaker_list=DIR (see recipes/sre16/README.md)"
+    "$SV_PYTHON" local/prepare_sre04_to_06.py --year "$year" --speakers "${root[speaker_list]}" "${trees[@]}" "$data"
+    sre+=("$data/sre$year")
+  done
+  if given sre08; then
+    "$SV_PYTHON" local/prepare_sre08.py ${root[sre08_train]:+--train "${root[sre08_train]}"} "${root[sre08]}" "$data"
+    sre+=("$data/sre08")
+  fi
+  if given sre10; then
+    "$SV_PYTHON" local/prepare_sre10.py "${root[sre10]}" "$data"
+    sre+=("$data/sre10")
+  fi
+  if given mixer6; then
+    "$SV_PYTHON" local/prepare_mixer6.py "${root[mixer6]}" "$data"
+    sre+=("$data/mx6")
+  fi
+  for part in cellular1 cellular2 phase1 phase2 phase3; do
+    name=swbd_$part
+    [[ $part == cellular* ]] || name=swbd2_$part
+    given "$name" || continue
+    "$SV_PYTHON" local/prepare_switchboard.py "$part" "${root[$name]}" "$data"
+    swbd+=("$data/${name}_train")
+  done
+  ((${#sre[@]} && ${#swbd[@]})) || die "sre16 trains on SRE and Switchboard; name a root or more of each with --data-root"
+  "$SV_PYTHON" local/prepare_sre16.py ${root[sre16_dev]:+--dev "${root[sre16_dev]}"} "${root[sre16]}" "$data"
+  steps/combine_data.sh "$data/sre" "${sre[@]}"
+  steps/combine_data.sh "$data/swbd" "${swbd[@]}"
+}
+
+run_stages() {
+  stage 0 "data: sets of the corpora that there are, trials by language, sessions held out" && {
+    if [[ -v root[mini] ]]; then      # synthetic calls, one folder a root
+      corpus=${root[mini]:-$data/corpus}
+      [[ -n ${root[mini]} ]] || "$SV_PYTHON" local/generate_mini.py --layout sre16 --nj "$nj" "$corpus"
+      for name in sre16 "${optional_roots[@]}" sre16_dev; do
+        [[ $name == mini || ! -d $corpus/$name ]] || root["$name"]=$corpus/$name
+      done
+    fi
+    if $dry_run && [[ -v root[mini] && ! -d $corpus ]]; then
+      echo "$data: its sets would be made of the corpus"
+    else
+      prepare_corpora
+    fi
+    steps/combine_data.sh  "$data/swbd_sre" "$data/swbd" "$data/sre"
+    steps/hold_out.sh      --fraction 0.05 "$data/swbd_sre" "$data/swbd_sre_train" "$data/swbd_sre_valid"
+    for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll; do   # Mixer 6's microphones are at 16 kHz
+      steps/validate_data.sh --audio "${check_options[@]}" "$data/$set"
+    done
+    steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
+      --enrol "$data/sre16_eval_enroll" "$data/sre16_eval_test"
+  }
+
+  stage 1 "features and VAD" && {
+    for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll sre16_eval_test; do
+      for name in "${features[@]}"; do
+        steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
+      done
+      for name in "${vads[@]}"; do
+        steps/compute_vad.sh --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
+      done
+    done
+  }
+
+  stage 2 "augmentation" && augment_set swbd_sre_train
+
+  stage 3 "classical front end: UBM, of the unlabelled calls, and i-vector extractor" && {
+    for run in "${ivectors[@]}"; do
+      steps/train_ivector.sh "${gpu_options[@]}" --train "$data/$(train_set swbd_sre_train "$run")" --ubm "$data/sre16_major" "$run"
+    done
+  }
+
+  stage 4 "networks" && {
+    for run in "${networks[@]}"; do
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set swbd_sre_train "$run")" --valid "$data/swbd_sre_valid" "$run"
+    done
+  }
+
+  stage 5 "embeddings" && {
+    for run in "${runs[@]}"; do
+      for set in "$(train_set swbd_sre_train "$run")" sre16_major sre16_eval_enroll sre16_eval_test; do
+        steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
+      done
+    done
+  }
+
+  stage 6 "back ends, of SRE's speakers alone" && {
+    for run in "${runs[@]}"; do
+      steps/train_backends.sh --train "$(train_set swbd_sre_train "$run")" --speakers-of "$data/sre" --adapt sre16_major "$run"
+    done
+  }
+
+  lists=("$data"/sre16_eval_test/trials_{pooled,yue,tgl})
+  stage 7 "scores" && {
+    for run in "${runs[@]}"; do
+      for trials in "${lists[@]}"; do
+        steps/score.sh "${score_options[@]}" --enrol sre16_eval_enroll --test sre16_eval_test \
+          --models "$data/sre16_eval_enroll/models" "$run" "$trials"
+      done
+    done
+  }
+
+  stage 8 "score normalisation, calibration, fusion" && echo "none of these systems asks for it"
+
+  stage 9 "report" && {
+    steps/report.sh --title "sre16" --out "$exp/report" --others "$exp" --enrol "$data/sre16_eval_enroll" \
+      "${lists[@]/#/--trials=}" "${runs[@]}"
+  }
+
+  return 0
+}
