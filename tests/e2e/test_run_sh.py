@@ -14,11 +14,11 @@ import pytest
 from augment_corpora import write_musan, write_rirs
 
 ROOT = Path(__file__).parents[2]
-TINY = [
+SMALL = [
     *("--set", "training.epochs=2", "--set", "training.chunks_per_speaker=4", "--set", "training.batch_size=8"),
     *("--set", "training.chunk_s=[1,2]", "--set", "backends.plda.lda_dim=4", "--nj", "2", "--ngpu", "0"),
-    *("--calibration-speakers", "3"),
 ]
+TINY = [*SMALL, "--calibration-speakers", "3"]
 
 
 @pytest.fixture(scope="module")

@@ -139,3 +139,15 @@ def test_mistakes_are_one_line(command, sets, tmp_path):
     assert "a UBM of 1000 Gaussians needs 10000 frames" in refused(train(command, many, sets))
     untrained = command("extract", "--ngpu", 0, many.path, sets[1])
     assert "not trained to the end; stage 3 trains it" in refused(untrained)
+
+
+def test_the_ubm_may_be_of_another_set(command, sets, tmp_path):
+    """Its models are those that this set alone would have; the extractor is then of the training set."""
+    run, other = ivector_run(tmp_path / "exp"), ivector_run(tmp_path / "other")
+    command("train_ivector", "--ngpu", 0, "--train", sets[0], "--ubm", sets[1], run.path)
+    train(command, other, sets[::-1])
+    ours, theirs = left_by(run), left_by(other)
+    assert [ours[name] == theirs[name] for name in ("final.dubm", "final.ubm", "final.ie")] == [True, True, False]
+    whole = ivector_run(tmp_path / "whole")
+    train(command, whole, sets)
+    assert left_by(whole)["final.ubm"] != ours["final.ubm"]

@@ -369,3 +369,20 @@ def test_back_ends_that_adapt_learn_from_another_set_and_others_do_not(run, monk
     said = capsys.readouterr().out
     assert "backend/new: 80" in said
     assert "backend/old: 80" not in said
+
+
+def test_back_ends_may_learn_from_the_speakers_of_another_set_alone(run, tmp_path, monkeypatch, capsys):
+    """Whichever of their utterances are embedded; none is one line; another choice trains anew."""
+    write_table(
+        tmp_path / "data" / "some" / "utt2spk",
+        {"s1-elsewhere": "s1", "s2-0": "s2", "s7-0": "s7", "s8-1": "s8", "s9-1": "s9"},
+    )
+    capsys.readouterr()
+    command(monkeypatch, train_backends, "--train", "train", "--speakers-of", tmp_path / "data" / "some", run.path)
+    assert "backend/cosine: 40 embeddings of 5 speakers" in capsys.readouterr().out
+    vectors = Vectors.read(run.embeddings("train") / "xvector.scp")
+    kept = [row for row, key in enumerate(vectors.keys) if key[:2] in ("s1", "s2", "s7", "s8", "s9")]
+    assert np.allclose(read_array(run.backend("cosine") / "mean.vec"), vectors.x_ND[kept].mean(0))
+    write_table(tmp_path / "data" / "none" / "utt2spk", {"x-1": "x"})
+    with pytest.raises(DataError, match="no embedding is of the speakers asked for"):
+        command(monkeypatch, train_backends, "--train", "train", "--speakers-of", tmp_path / "data" / "none", run.path)
