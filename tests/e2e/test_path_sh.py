@@ -139,7 +139,7 @@ def test_an_environment_that_cannot_be_gone_on_with_is_made_anew(clone, damage):
         (["--bogus"], "unknown option --bogus"),
         (["--recipe", "minni"], "unknown recipe minni"),
         (["--stage", "12"], "--stage takes a stage"),
-        (["--data-root", "musan=/tmp"], "has no data root musan"),
+        (["--data-root", "nusan=/tmp"], "has no data root nusan"),
         (["--recipe", "voxceleb"], "needs the root of voxceleb1"),
         (["--recipe", "voxceleb", "--data-root", "voxceleb1=/nowhere"], "/nowhere: no such folder"),
     ],
@@ -198,7 +198,7 @@ def test_a_cdpath_leads_nowhere_else(clone, cdpath):
     """`cd tests` prints, and may land elsewhere, where CDPATH is exported."""
     (clone.path.parent / "recipes").mkdir()
     result = clone.run("bash", "run.sh", "--recipe", "minni", CDPATH=cdpath)
-    assert result.stderr == "run.sh: unknown recipe minni; there is mini voxceleb\n"
+    assert result.stderr == "run.sh: unknown recipe minni; there is mini sre16 voxceleb\n"
 
 
 def test_the_tests_take_a_python_by_its_bare_name(clone):

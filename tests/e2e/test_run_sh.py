@@ -104,7 +104,7 @@ def test_calibration_speakers_are_apart_from_training_and_test(finished):
 def test_another_number_of_calibration_speakers_makes_anew_what_depends_on_it(run_sh, corpus, finished):
     """As dry runs tell: with the same number nothing, with four all from the sets on, with none no calibration."""
     _, work = finished
-    options = ("--work", work, "--data-root", f"mini={corpus}", *SMALL_EMBEDDING, *TINY, "--dry-run")
+    options = ("--work", work, "--data-root", f"mini={corpus}", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY, "--dry-run")
     same, four, none = (run_sh(*options, *(["--calibration-speakers", n] if n else [])) for n in ("", "4", "0"))
     assert [result.returncode for result in (same, four, none)] == [0, 0, 0], none.stderr
     assert "would run" not in same.stdout
@@ -197,7 +197,7 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
     ("arguments", "says"),
     [
         (["--bogus"], "unknown option --bogus"),
-        (["--recipe", "sre61"], "unknown recipe sre61; there is mini voxceleb"),
+        (["--recipe", "sre61"], "unknown recipe sre61; there is mini sre16 voxceleb"),
         (["--recipe", "../recipes/mini"], "unknown recipe ../recipes/mini"),
         (["--recipe", "mini/"], "unknown recipe mini/"),
         (["--systems", "xvector-smal"], "did you mean xvector-small?"),
@@ -222,7 +222,7 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
         (["--data-root", "museum=/tmp"], "has no data root museum; it has: mini musan rirs adapt\n"),
         (["--systems", "vox1-xvector"], "give --data-root rirs=DIR and --data-root musan=DIR, or leave out"),
         (["--systems", "vox1-xvector", "--data-root", "musan=/tmp"], "give --data-root rirs=DIR, or leave out"),
-        (["--data-root", "mini"], "--data-root takes NAME=DIR"),
+        (["--data-root", "musan"], "--data-root takes NAME=DIR"),
         (["--nj", "0"], "--nj takes a number from 1"),
         (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),
         (["--calibration-speakers", "-3"], "--calibration-speakers takes a number of at most nine digits, not -3"),
