@@ -3,10 +3,10 @@
     .venv/bin/python -m tests.bench.bench_ivector TRAIN TEST... [--gauss 256] [--dim 150] [--seed 0] [--keep]
 
 TRAIN and each TEST are feature folders (DATA/feats/NAME, with vad.scp) of 23 MFCC; trial lists are those of the
-data directories of the tests. The configuration is that of the yardstick in ../shared/corpora/README.md: deltas of
-order 2 and window 3, sliding mean of 300 frames, energy VAD, 256 full Gaussians, 150 dimensions, 5 iterations, LDA to
-60, PLDA. Times are in seconds, of one process: by the clock, and of its processors, which other work on the machine
-changes less; memory is the process's largest so far.
+data directories of the tests. The configuration is that of the Kaldi run that recipes/voxceleb/RESULTS.md quotes:
+deltas of order 2 and window 3, sliding mean of 300 frames, energy VAD, 256 full Gaussians, 150 dimensions, 5
+iterations, LDA to 60, PLDA. Times are in seconds, of one process: by the clock, and of its processors, which other
+work on the machine changes less; memory is the process's largest so far.
 """
 
 import argparse
