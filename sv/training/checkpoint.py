@@ -21,7 +21,10 @@ from sv.errors import DataError
 from sv.models.build import build_model
 from sv.models.embedder import Embedder
 from sv.run import Run
+from sv.training.curves import held_out_errors
 from sv.training.progress import Sums
+from sv.training.schedule import ended
+from sv.training_settings import Training
 
 log = logging.getLogger("train")
 
@@ -79,23 +82,24 @@ PLAIN = ("speakers", "feature_dim", "key", "epoch", "step", "curves")
 
 
 class _Point(NamedTuple):
-    """Where in which training a checkpoint was written, and its best epoch by then."""
+    """Where in which training a checkpoint was written, its best epoch by then, and whether that was its end."""
 
     key: str
     epoch: int
     step: int
     best: int
+    ended: bool
 
 
 class Checkpoints:
-    """A run's folder of checkpoints, of a training of `epochs` epochs.
+    """A run's folder of checkpoints, of a training with these settings.
 
-    `last.pt` is the latest state, `epoch-NNN.pt` the last `keep` ends of epochs, `best.pt` that of the lowest
+    `last.pt` is the latest state, `epoch-NNN.pt` the last `keep_last` ends of epochs, `best.pt` that of the lowest
     held-out error. The latter are other names of the same files, so an epoch is written once.
     """
 
-    def __init__(self, folder: Path, epochs: int, keep: int) -> None:
-        self.folder, self.epochs, self.keep = folder, epochs, keep
+    def __init__(self, folder: Path, settings: Training) -> None:
+        self.folder, self.settings, self.keep = folder, settings, settings.keep_last
         self.last, self.best = folder / "last.pt", folder / "best.pt"
 
     def save(self, state: TrainingState) -> None:
@@ -126,7 +130,8 @@ class Checkpoints:
             self._end_epoch(epoch, best)
         if best and self.best not in whole and self._of_epoch(best).exists():
             self._name_also(self._of_epoch(best), self.best)
-        at_the_end = range(max(self.epochs - self.keep, 0) + 1, epoch + 1)  # of those that stay in the end
+        end = epoch if whole[newest].ended else self.settings.epochs
+        at_the_end = range(max(end - self.keep, 0) + 1, epoch + 1)  # of those that stay in the end
         lost = [e for e in at_the_end if not self._of_epoch(e).exists()]
         lost += [best] * (best > 0 and not self.best.exists())
         if lost:
@@ -165,7 +170,8 @@ class Checkpoints:
                 log.warning(f"train: {error}")
                 path.unlink()
             else:
-                found[path] = _Point(stored["key"], stored["epoch"], stored["step"], stored["best"][1])
+                at_end = stored["step"] == 0 and ended(self.settings, held_out_errors(stored["curves"]))
+                found[path] = _Point(stored["key"], stored["epoch"], stored["step"], stored["best"][1], at_end)
         return found
 
     def _epochs(self) -> list[Path]:

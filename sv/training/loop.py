@@ -19,8 +19,9 @@ from sv.metrics import eer_rocch
 from sv.models.embedder import Embedder
 from sv.roc import Roc
 from sv.training.checkpoint import Checkpoints, TrainingState
+from sv.training.curves import held_out_errors
 from sv.training.loader import batches, load_batch
-from sv.training.notes import HeldOut, NoNotes, Notes, held_out_errors
+from sv.training.notes import HeldOut, NoNotes, Notes
 from sv.training.progress import Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
@@ -73,7 +74,7 @@ def train(
     """
     device = precision.device
     network = ranks.together(_Network(state.model, state.head))
-    checkpoints = Checkpoints(run / "checkpoints", settings.epochs, settings.keep_last)
+    checkpoints = Checkpoints(run / "checkpoints", settings)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step)
     notes = Notes(run, name, state.curves, state.epoch * len(sampler) + state.step) if ranks.leads else NoNotes()
     saved = seconds()

@@ -9,11 +9,10 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from sv.data.tables import write_lines
+from sv.training.curves import HEADER
 from sv.training.progress import Means
 
 log = logging.getLogger("train")
-
-CURVES_HEADER = "epoch\ttrain_loss\ttrain_top1\theld_out_loss\theld_out_top1\theld_out_eer\tlr"
 
 
 @dataclass
@@ -28,14 +27,6 @@ class HeldOut:
     def error(self) -> float:
         """What the best epoch has least of: the EER or, where there is none, the part misclassified."""
         return 1 - self.top1 if self.eer is None else self.eer
-
-
-def held_out_errors(curves: list[str]) -> list[float]:
-    """The held-out error after each epoch, as far as lines of curves.tsv tell it."""
-    columns = CURVES_HEADER.split("\t")
-    top1, eer = columns.index("held_out_top1"), columns.index("held_out_eer")
-    cells = [line.split("\t") for line in curves]
-    return [float(cell[eer]) if cell[eer] else 1 - float(cell[top1]) for cell in cells]
 
 
 class Notes:
@@ -72,7 +63,7 @@ class Notes:
         self._write_curves()
 
     def _write_curves(self) -> None:
-        write_lines(self._path, [CURVES_HEADER, *self._curves])
+        write_lines(self._path, [HEADER, *self._curves])
 
     def stopped(self, epoch: int, step: int) -> None:
         """The training was ended by a signal after some steps of an epoch, from 0."""

@@ -20,7 +20,7 @@ from sv.errors import UserError
 from sv.models.device import pick_device
 from sv.run import Run
 from sv.training.checkpoint import read_checkpoint
-from sv.training.notes import held_out_errors
+from sv.training.curves import held_out_errors
 from sv.training.schedule import ended
 
 RDZV_PORT = 29400  # torchrun's

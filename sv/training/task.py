@@ -88,7 +88,7 @@ def train_network(
     precision = Precision.of(settings.precision, device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
-    checkpoints = Checkpoints(this.path / "checkpoints", settings.epochs, settings.keep_last)
+    checkpoints = Checkpoints(this.path / "checkpoints", settings)
     restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
     if restored and not ranks.leads:
         state.load(restored)

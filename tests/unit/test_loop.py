@@ -16,9 +16,9 @@ from sv.features.files import FeatureReader
 from sv.losses.softmax import SoftmaxHead
 from sv.models.build import build_head, build_model
 from sv.training.checkpoint import read_checkpoint
+from sv.training.curves import HEADER
 from sv.training.loader import load_batch
 from sv.training.loop import Precision, evaluate
-from sv.training.notes import CURVES_HEADER
 from sv.training.sampler import held_out_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,7 +43,7 @@ def train(sets, tmp_path):
 
 def curves(run):
     header, *lines = (run.path / "curves.tsv").read_text().splitlines()
-    assert header == CURVES_HEADER
+    assert header == HEADER
     return [dict(zip(header.split("\t"), map(float, line.split("\t")), strict=True)) for line in lines]
 
 

@@ -187,6 +187,20 @@ def test_what_is_lost_of_a_finished_training_comes_back(whole, sets, tmp_path, l
     assert left_by(run) == left_by(whole)
 
 
+def test_what_is_lost_of_a_training_that_ended_early_comes_back(sets, tmp_path):
+    """An epoch of the last ones that are kept, though more epochs were allowed."""
+    run = small_run(tmp_path, "training.schedule={name: plateau, patience: 1, final_ratio: 0.6}", "training.epochs=60")
+    train_run(run, *sets, ngpu=0, workers=0)
+    before = left_by(run)
+    epochs = read_checkpoint(run.checkpoint())["epoch"]
+    assert 1 < epochs < 60
+    lost = run.path / "checkpoints" / f"epoch-{epochs - 1:04d}.pt"
+    lost.unlink()
+    train_run(run, *sets, ngpu=0, workers=0)
+    assert lost.exists()
+    assert left_by(run) == before
+
+
 @pytest.mark.parametrize("renamed", ["epoch-0003.pt", "best.pt"])
 def test_killed_before_an_epoch_had_all_its_names(whole, sets, tmp_path, monkeypatch, renamed):
     """last.pt is written, and the process dies at one of its other names."""
