@@ -9,6 +9,8 @@ optional_roots=(speaker_list sre04 sre05_train sre05_test sre06_train sre06_test
   swbd_cellular1 swbd_cellular2 swbd2_phase1 swbd2_phase2 swbd2_phase3 musan rirs mini)
 [[ ! -v root[mini] ]] || data_roots=()
 adapt=yes                 # to sre16_major
+valid_speakers=5%         # held out, for the end of trainings and their best epoch
+[[ ! -v root[mini] ]] || valid_speakers=8%   # of 120
 
 given() { # given ROOT: whether it is; says so if not
   [[ -n ${root[$1]:-} ]] || { echo "$data: without $1, as no --data-root names it"; return 1; }
@@ -52,7 +54,7 @@ prepare_corpora() { # a set of every corpus that there is, and `sre` and `swbd` 
 }
 
 run_stages() {
-  stage 0 "data: sets of the corpora that there are, trials by language, sessions held out" && {
+  stage 0 "data: sets of the corpora that there are, trials by language, speakers held out" && {
     if [[ -v root[mini] ]]; then      # synthetic calls, one folder a root
       corpus=${root[mini]:-$data/corpus}
       [[ -n ${root[mini]} ]] || "$SV_PYTHON" local/generate_mini.py --layout sre16 --nj "$nj" "$corpus"
@@ -66,7 +68,7 @@ run_stages() {
       prepare_corpora
     fi
     steps/combine_data.sh  "$data/swbd_sre" "$data/swbd" "$data/sre"
-    steps/hold_out.sh      --fraction 0.05 "$data/swbd_sre" "$data/swbd_sre_train" "$data/swbd_sre_valid"
+    steps/hold_out.sh      --speakers "$valid_speakers" "$data/swbd_sre" "$data/swbd_sre_train" "$data/swbd_sre_valid"
     for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll; do   # Mixer 6's microphones are at 16 kHz
       steps/validate_data.sh --audio "${check_options[@]}" "$data/$set"
     done

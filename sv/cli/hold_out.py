@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir, set_files
+from sv.errors import ConfigError
 from sv.records import Step
 
 
@@ -12,7 +13,9 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--fraction", type=float, help="part of the utterances to hold out, about, by whole sessions")
-    what.add_argument("--speakers", type=int, metavar="N", help="hold out N speakers with all that they said")
+    what.add_argument(
+        "--speakers", metavar="N", help="hold out N speakers with all that they said, or N%% of them, two or more"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("data", type=Path, help="data directory to split")
     parser.add_argument("rest", type=Path, help="data directory to train on")
@@ -31,7 +34,8 @@ def main() -> None:
     if args.speakers is None:
         (rest, held_out), apart = data.hold_out(args.fraction, args.seed), "session"
     else:
-        (rest, held_out), apart = data.hold_out_speakers(args.speakers, args.seed), "speaker"
+        count = number_of_speakers(args.speakers, data.num_speakers)
+        (rest, held_out), apart = data.hold_out_speakers(count, args.seed), "speaker"
     step.begin()
     rest.write(args.rest)
     held_out.write(args.held_out)
@@ -39,6 +43,14 @@ def main() -> None:
     written = [p for folder in (args.rest, args.held_out) for p in set_files(folder) if not p.match("trials_*")]
     step.done(written, rest=len(rest), held_out=len(held_out))
     print(f"{args.rest}: {len(rest)} utterances; {args.held_out}: {len(held_out)}, no {apart} in both")
+
+
+def number_of_speakers(wanted: str, of: int) -> int:
+    """`12`, or `5%` of so many, but two or more. Raises ConfigError for anything else."""
+    number = wanted.removesuffix("%")
+    if not number.isdecimal():
+        raise ConfigError(f"--speakers takes a number of speakers, or a percentage as 5%, not {wanted!r}")
+    return max(2, round(of * int(number) / 100)) if wanted.endswith("%") else int(number)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ def main() -> None:
     """The command line."""
     parser = Parser(__file__, __doc__)
     parser.add_argument("--train", type=Path, required=True, help="data directory of the training set")
-    parser.add_argument("--valid", type=Path, required=True, help="other utterances of the same speakers, held out")
+    parser.add_argument(
+        "--valid", type=Path, required=True, help="held out: other utterances of the same speakers, or other speakers"
+    )
     parser.add_argument("--ngpu", type=int, help="0 is the CPU, N a GPU for each of N processes (None: a GPU if any)")
     parser.add_argument("--processes", type=int, help="how many train together, on the CPU too (None: one a GPU)")
     parser.add_argument(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic as seconds
 
@@ -15,13 +12,12 @@ import torch
 from sv.data.tables import first_few
 from sv.errors import UserError
 from sv.features.files import FeatureReader
-from sv.metrics import eer_rocch
-from sv.models.embedder import Embedder
-from sv.roc import Roc
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.curves import held_out_errors
-from sv.training.loader import batches, load_batch
-from sv.training.notes import HeldOut, NoNotes, Notes
+from sv.training.held_out import HeldOutChunks, evaluate
+from sv.training.loader import batches
+from sv.training.notes import NoNotes, Notes
+from sv.training.precision import Precision
 from sv.training.progress import Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
@@ -29,36 +25,12 @@ from sv.training.schedule import ended, rate
 from sv.training_settings import Training
 
 
-@dataclass
-class Precision:
-    """Number format of the forward pass: autocast on a GPU, float32 on the CPU."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-    @classmethod
-    def of(cls, name: str, device: torch.device) -> Precision:
-        """`auto` is bf16 where the GPU has it, fp16 on older ones, and fp32 on the CPU."""
-        if name == "auto":
-            name = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-        return cls(device, {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name])
-
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """The context of a forward pass."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def scaler(self) -> torch.amp.GradScaler:
-        """Loss scaling, which only fp16 needs."""
-        return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-
-
 def train(
     state: TrainingState,
     settings: Training,
     sampler: Shard,
     reader: FeatureReader,
-    held_out: list[Batch],
-    held_out_reader: FeatureReader,
+    held_out: HeldOutChunks,
     run: Path,
     precision: Precision,
     workers: int,
@@ -124,8 +96,8 @@ def train(
         trained = progress.close()
         state.epoch, state.step, state.sums = epoch + 1, 0, Sums()
         if ranks.leads:
-            held = evaluate(state.model, state.head, held_out, held_out_reader, precision)
-            if not math.isfinite(held.loss):  # the epoch's last step spoilt the weights: keep the checkpoint before it
+            held = evaluate(state.model, state.head, held_out, precision)
+            if not held.finite:  # the epoch's last step spoilt the weights: keep the checkpoint before it
                 raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
             notes.epoch(state.epoch, settings.epochs, len(sampler), trained, held, lr)
             if held.error < state.best[0]:
@@ -159,46 +131,6 @@ SAVE_EVERY_S = 600.0
 def address(seed: int, epoch: int, index: int) -> int:
     """A seed of a step's own, for what is random in a network (as dropout): the same after a resume."""
     return int(np.random.SeedSequence([seed, 2, epoch, index]).generate_state(1, np.uint64)[0] >> 1)
-
-
-MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million trials, half a second
-
-
-@torch.inference_mode()
-def evaluate(
-    model: Embedder,
-    head: torch.nn.Module,
-    held_out: list[Batch],
-    reader: FeatureReader,
-    precision: Precision,
-) -> HeldOut:
-    """Loss, accuracy and EER on held-out chunks; the EER of cosines between centred embeddings."""
-    model.eval()
-    head.eval()
-    total = Sums()
-    embeddings, speakers = [], []
-    for batch in held_out:
-        x_BTF, speaker_B = (tensor.to(precision.device) for tensor in load_batch(batch, reader))
-        with precision.autocast():
-            e_BE = model.embed(x_BTF)
-            loss, logits_BS = head(model.for_head(e_BE), speaker_B)
-        total.add(loss, (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
-        embeddings.append(e_BE.float())
-        speakers.append(speaker_B)
-    means = total.means()
-    e_NE, speaker_N = torch.cat(embeddings)[:MOST_PAIRED], torch.cat(speakers)[:MOST_PAIRED]
-    return HeldOut(means.loss, means.top1, pairs_eer(e_NE, speaker_N) if math.isfinite(means.loss) else None)
-
-
-def pairs_eer(e_NE: torch.Tensor, speaker_N: torch.Tensor) -> float | None:
-    """EER of the cosines of all pairs of embeddings, seen from their mean; None if one kind of trial is not there."""
-    x_NE = torch.nn.functional.normalize(e_NE.double() - e_NE.double().mean(0), dim=1)
-    one, two = torch.triu_indices(len(x_NE), len(x_NE), 1, device=x_NE.device)
-    is_target = (speaker_N[one] == speaker_N[two]).cpu().numpy()
-    if is_target.all() or not is_target.any():
-        return None
-    scores = (x_NE @ x_NE.T)[one, two].cpu().numpy()
-    return eer_rocch(Roc.from_scores(scores, is_target))
 
 
 def _not_finite(batch: Batch, epoch: int, index: int, run: Path) -> str:

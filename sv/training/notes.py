@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 from sv.data.tables import write_lines
 from sv.training.curves import HEADER
+from sv.training.held_out import HeldOut
 from sv.training.progress import Means
 
 log = logging.getLogger("train")
-
-
-@dataclass
-class HeldOut:
-    """Of the held-out chunks: mean loss, accuracy, and the EER of all pairs of them (None without a target pair)."""
-
-    loss: float
-    top1: float
-    eer: float | None
-
-    @property
-    def error(self) -> float:
-        """What the best epoch has least of: the EER or, where there is none, the part misclassified."""
-        return 1 - self.top1 if self.eer is None else self.eer
 
 
 class Notes:
@@ -53,13 +39,14 @@ class Notes:
         log.info(
             f"train {self._name}  epoch {epoch}/{epochs}"
             f"  loss {trained.loss:.3f}  top-1 {100 * trained.top1:.1f} %"
-            f"  held-out loss {held.loss:.3f}  top-1 {100 * held.top1:.1f} %"
-            + (f"  EER {100 * held.eer:.2f} %" if held.eer is not None else "")
-            + f"  {trained.rate:.0f} chunks/s"
+            "  held-out"
+            + (f" loss {held.loss:.3f}  top-1 {100 * held.top1:.1f} % " if held.loss is not None else "")
+            + (f" EER {100 * held.eer:.2f} % " if held.eer is not None else "")
+            + f" {trained.rate:.0f} chunks/s"
         )
-        figures = [f"{figure:.6f}" for figure in (trained.loss, trained.top1, held.loss, held.top1)]
-        eer = "" if held.eer is None else f"{held.eer:.6f}"
-        self._curves.append("\t".join([str(epoch), *figures, eer, f"{lr:.6g}"]))
+        of_epoch = (trained.loss, trained.top1, held.loss, held.top1, held.eer)
+        figures = ["" if figure is None else f"{figure:.6f}" for figure in of_epoch]
+        self._curves.append("\t".join([str(epoch), *figures, f"{lr:.6g}"]))
         self._write_curves()
 
     def _write_curves(self) -> None:

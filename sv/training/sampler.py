@@ -218,24 +218,3 @@ def _limits(min_frames: int, min_utts: int) -> str:
     """The settings that leave utterances and speakers out."""
     used = {"chunk_s": True, "min_utt_s": min_frames > 0, "min_speaker_utts": min_utts > 1}
     return " or ".join(f"training.{name}" for name, is_used in used.items() if is_used)
-
-
-def held_out_batches(
-    num_frames: Mapping[str, int], utt2spk: Mapping[str, str], speakers: list[str], length: int, batch_size: int
-) -> list[Batch]:
-    """The middle `length` frames of each training speaker's utterance that has them, in batches: always the same.
-
-    Args:
-        speakers: the training speakers, in the order of their indices; utterances of others are passed over.
-    Raises:
-        DataError: no utterance is long enough.
-    """
-    index = {speaker: i for i, speaker in enumerate(speakers)}
-    chunks = [
-        Chunk(utt, (num_frames[utt] - length) // 2, index[utt2spk[utt]])
-        for utt in sorted(num_frames)
-        if num_frames[utt] >= length and utt2spk[utt] in index
-    ]
-    if not chunks:
-        raise DataError(f"no held-out utterance has {length} (voiced) frames; lower training.chunk_s")
-    return [Batch(length, chunks[i : i + batch_size]) for i in range(0, len(chunks), batch_size)]

@@ -18,11 +18,13 @@ from sv.models.device import pick_device
 from sv.records import forced
 from sv.run import Run
 from sv.training.checkpoint import Checkpoints, TrainingState, load_model
-from sv.training.loop import Precision, train
+from sv.training.held_out import HeldOutChunks
+from sv.training.loop import train
 from sv.training.optimiser import build_optimiser
+from sv.training.precision import Precision
 from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
-from sv.training.sampler import BalancedChunks, Chunks, EveryRecording, held_out_batches
+from sv.training.sampler import BalancedChunks, Chunks, EveryRecording
 
 
 def train_network(
@@ -39,7 +41,7 @@ def train_network(
     One of several processes if torchrun started this one.
 
     Args:
-        train_feats, valid_feats: feature folders; the speakers of the second are among those of the first.
+        train_feats, valid_feats: feature folders; the speakers of the second are all among those of the first, or none.
         ngpu: 0 is the CPU, more a GPU for each process; None takes a GPU if there is one.
         workers: processes that read ahead; None chooses.
         stopped: whether to save and end after the step.
@@ -60,8 +62,6 @@ def train_network(
     ):
         if unknown := frames.keys() - known.keys():
             raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
-    if strangers := set(valid_utt2spk.values()) - set(train_utt2spk.values()):
-        raise DataError(f"{valid_feats}: {len(strangers)} speakers are not in {train_feats}: {first_few(strangers)}")
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
     least = (round(settings.min_utt_s * reader.frames_per_s), settings.min_speaker_utts)
@@ -74,8 +74,10 @@ def train_network(
     reasons = why_dropped(sampler, shortest, *least)
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", reasons)
-    held_out = held_out_batches(valid_reader.num_frames, valid_utt2spk, sampler.speakers, shortest, settings.batch_size)
-    num_held_out = sum(len(batch.chunks) for batch in held_out)
+    known = set(train_utt2spk.values())
+    held_out = HeldOutChunks.of(
+        valid_reader, valid_utt2spk, sampler.speakers, known, shortest, settings.batch_size, valid_feats
+    )
 
     torch.manual_seed(this.seed)
     model = build_model(this.system, reader.dim).to(device)
@@ -93,15 +95,16 @@ def train_network(
     if restored and not ranks.leads:
         state.load(restored)
         state.sums.become(Sums())  # the leader has those of all
-    or_few = f" or of speakers with fewer than {least[1]}" if sampler.too_few else ""
     if not restored and settings.start_from:
         begin_with(model, this.beside(settings.start_from))
+    or_few = f" or of speakers with fewer than {least[1]}" if sampler.too_few else ""
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
         + (f" ({len(reasons)} too short{or_few}{left_out}: dropped.txt)" if reasons else "")
-        + f", {num_held_out} held out"
-        + (f" (of {len(valid_utt2spk)}, the rest too short)" if num_held_out < len(valid_utt2spk) else "")
+        + f", {len(held_out)} held out"
+        + (f" of {len(set(valid_utt2spk.values()))} other speakers" if held_out.of_strangers else "")
+        + (f" (of {len(valid_utt2spk)})" if len(held_out) < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch,"
         f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
         + (f", {ranks.count} processes" if ranks.count > 1 else "")
@@ -109,9 +112,9 @@ def train_network(
     )
     if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
         workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
-    shard, held = Shard(sampler, ranks), (held_out, valid_reader)
+    shard = Shard(sampler, ranks)
     try:
-        return train(state, settings, shard, reader, *held, this.path, precision, workers, this.name, stopped, ranks)
+        return train(state, settings, shard, reader, held_out, this.path, precision, workers, this.name, stopped, ranks)
     finally:
         ranks.leave()
 

@@ -56,9 +56,15 @@ def test_all_stages_end_in_a_table_of_three_lists(finished):
 def test_back_ends_learn_from_sre_and_adapt_to_the_unlabelled_calls(finished):
     """PLDA of SRE's speakers alone; all is said of in the log."""
     result, work = finished
-    speakers = {line.split()[1] for line in (work / "data/sre16/sre/utt2spk").read_text().splitlines()}
-    others = {line.split()[1] for line in (work / "data/sre16/swbd/utt2spk").read_text().splitlines()}
-    assert speakers.isdisjoint(others)
+    sre, others, trained, held_out = (
+        {line.split()[1] for line in (work / f"data/sre16/{name}/utt2spk").read_text().splitlines()}
+        for name in ("sre", "swbd", "swbd_sre_train", "swbd_sre_valid")
+    )
+    assert sre.isdisjoint(others)
+    assert trained | held_out == sre | others
+    assert trained.isdisjoint(held_out)
+    assert len(held_out) == 2
+    speakers = sre & trained
     unlabelled = len((work / "data/sre16/sre16_major/utt2spk").read_text().splitlines())
     for system in SYSTEMS:
         line = next(line for line in result.stdout.splitlines() if f"{system}+short/seed1/backend/adapted: " in line)

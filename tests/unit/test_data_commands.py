@@ -9,6 +9,7 @@ from commands import refused, run_command
 from data_dirs import write_data, write_lines
 from kaldi_files import ROOT
 
+from sv.cli.hold_out import number_of_speakers
 from sv.data.datadir import DataDir
 from sv.data.parts import join_parts
 from sv.data.tables import read_table
@@ -44,6 +45,17 @@ def test_hold_out_of_speakers_stays_done_when_a_list_is_drawn_from_them(command,
     rest, held = (DataDir.read(folder) for folder in folders[1:])
     assert sorted(rest.utterances + held.utterances) == DataDir.read(data).utterances
     assert not set(rest.utt2spk.values()) & set(held.utt2spk.values())
+
+
+@pytest.mark.parametrize(("wanted", "of", "count"), [("12", 40, 12), ("5%", 200, 10), ("5%", 12, 2), ("30%", 12, 4)])
+def test_speakers_are_held_out_by_number_or_part(wanted, of, count):
+    assert number_of_speakers(wanted, of) == count
+
+
+@pytest.mark.parametrize("wanted", ["many", "5.5%", "-1", "%", "0x3"])
+def test_other_numbers_of_speakers_are_refused(command, data, wanted):
+    folders = (data, data.parent / "train", data.parent / "valid")
+    assert "not " + repr(wanted) in refused(command("hold_out", f"--speakers={wanted}", *folders))
 
 
 def test_hold_out_wants_sessions_or_speakers(command, data):

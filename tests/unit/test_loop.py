@@ -11,15 +11,10 @@ from trainings import small_run, write_sets
 import sv.training.loop
 import sv.training.task
 from sv.cli.train import train_run
-from sv.errors import ConfigError, DataError, UserError
-from sv.features.files import FeatureReader
+from sv.errors import ConfigError, UserError
 from sv.losses.softmax import SoftmaxHead
-from sv.models.build import build_head, build_model
 from sv.training.checkpoint import read_checkpoint
 from sv.training.curves import HEADER
-from sv.training.loader import load_batch
-from sv.training.loop import Precision, evaluate
-from sv.training.sampler import held_out_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -149,32 +144,6 @@ def test_best_checkpoint_is_that_of_the_lowest_held_out_eer(train):
     assert read_checkpoint(run.checkpoint())["epoch"] == 4
 
 
-def test_held_out_accuracy_is_of_single_chunks_in_evaluation_mode(sets, tmp_path):
-    """Chunk by chunk, the mode set by hand; batch statistics would make a batch of one impossible."""
-    system = small_run(tmp_path).system
-    reader = FeatureReader.of_system(sets[1] / "feats" / system.features, system)
-    utt2spk = {utt: utt.split("-")[0] for utt in reader.num_frames}
-    batches = held_out_batches(reader.num_frames, utt2spk, sorted(set(utt2spk.values())), 40, batch_size=5)
-    torch.manual_seed(0)
-    model, head = build_model(system, reader.dim), build_head(system, 8, 6)
-    for _, buffer in model.named_buffers():
-        if buffer.dtype == torch.float32:
-            buffer.uniform_(0.5, 1.5)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    means = evaluate(model.train(), head.train(), batches, reader, Precision.of("fp32", torch.device("cpu")))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    losses, correct = [], []
-    model.eval()
-    with torch.no_grad():
-        for batch in batches:
-            for x_TF, speaker in zip(*load_batch(batch, reader), strict=True):
-                loss, logits_1S = head(model(x_TF[None]), speaker[None])
-                losses.append(loss.item())
-                correct.append(int(logits_1S.argmax()) == speaker)
-    assert means.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
-    assert means.top1 == pytest.approx(sum(correct) / len(correct))
-
-
 def test_loss_that_is_no_number_stops_with_its_step_utterances_and_last_good_checkpoint(train, monkeypatch):
     """Step 3 of epoch 2; steps after it are bad too, and are not to be blamed."""
     honest, calls = SoftmaxHead.forward, []
@@ -249,12 +218,6 @@ def test_gradients_are_clipped_to_the_norm_asked_for(train, monkeypatch):
 def test_chunks_shorter_than_the_network_needs_are_refused(train):
     with pytest.raises(ConfigError, match=r"training\.chunk_s: 0\.1 s are 10 frames, the network needs 15"):
         train("exp", "training.chunk_s=[0.1, 0.5]")
-
-
-def test_held_out_speaker_that_is_not_trained_is_refused(train, tmp_path):
-    _, strangers = write_sets(tmp_path / "more", speakers=7)
-    with pytest.raises(DataError, match=r"1 speakers are not in .*spk06"):
-        train(valid=strangers)
 
 
 def test_utterances_too_short_for_a_chunk_are_listed(train, sets):

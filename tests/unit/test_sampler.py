@@ -1,4 +1,4 @@
-"""What an epoch is made of, by counting; the addressing of its randomness; the held-out batches."""
+"""What an epoch is made of, by counting; the addressing of its randomness."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sv.errors import DataError
-from sv.training.sampler import BalancedChunks, EveryRecording, held_out_batches
+from sv.training.sampler import BalancedChunks, EveryRecording
 
 NUM_FRAMES = {f"s{s}-{u}": 30 + 11 * u + 7 * s for s in range(5) for u in range(4)} | {"s1-x": 19, "s3-x": 12}
 UTT2SPK = {utt: utt.split("-")[0] for utt in NUM_FRAMES}
@@ -140,27 +140,6 @@ def test_one_speaker_alone_is_refused():
     with pytest.raises(DataError, match="1 of the training set's 2 have an utterance of 20") as caught:
         sampler({"a-1": 50, "b-1": 19}, {"a-1": "a", "b-1": "b"})
     assert "\n" not in str(caught.value)
-
-
-def test_held_out_utterances_of_speakers_left_out_are_passed_over():
-    batches = held_out_batches(NUM_FRAMES, UTT2SPK, ["s0", "s4"], 35, batch_size=4)
-    assert {c.utterance.split("-")[0] for batch in batches for c in batch.chunks} == {"s0", "s4"}
-    assert {c.speaker for batch in batches for c in batch.chunks if c.utterance.startswith("s4")} == {1}
-
-
-def test_held_out_batches_are_the_middles_of_all_long_enough():
-    batches = held_out_batches(NUM_FRAMES, UTT2SPK, [f"s{s}" for s in range(5)], 35, batch_size=4)
-    chunks = [chunk for batch in batches for chunk in batch.chunks]
-    assert [c.utterance for c in chunks] == sorted(u for u, n in NUM_FRAMES.items() if n >= 35)
-    assert all(abs(c.start - (NUM_FRAMES[c.utterance] - 35 - c.start)) <= 1 for c in chunks)
-    assert all(UTT2SPK[c.utterance] == f"s{c.speaker}" for c in chunks)
-    assert {batch.length for batch in batches} == {35}
-    assert max(len(batch.chunks) for batch in batches) == 4
-
-
-def test_held_out_set_without_a_long_enough_utterance_is_one_line():
-    with pytest.raises(DataError, match="no held-out utterance has 500"):
-        held_out_batches(NUM_FRAMES, UTT2SPK, [f"s{s}" for s in range(5)], 500, batch_size=4)
 
 
 def every_recording(per_recording=2, batch_size=4, seed=1, chunk=(20, 60)):

@@ -1,0 +1,150 @@
+"""What a training is judged by after each epoch: chunks held out of it, of its own speakers or of others."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sv.data.tables import first_few
+from sv.errors import DataError
+from sv.features.files import FeatureReader
+from sv.metrics import eer_rocch
+from sv.models.embedder import Embedder
+from sv.roc import Roc
+from sv.training.loader import load_batch
+from sv.training.precision import Precision
+from sv.training.progress import Sums
+from sv.training.sampler import Batch, Chunk
+
+MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million trials, half a second
+
+
+@dataclass(frozen=True)
+class HeldOutChunks:
+    """The middle of each held-out utterance that is long enough: always the same chunks."""
+
+    reader: FeatureReader
+    batches: list[Batch]
+    of_strangers: bool  # whether their speakers are not trained on: then there is an EER only
+
+    @classmethod
+    def of(
+        cls,
+        reader: FeatureReader,
+        utt2spk: Mapping[str, str],
+        trained_on: list[str],
+        known: Collection[str],
+        length: int,
+        batch_size: int,
+        where: Path,
+    ) -> HeldOutChunks:
+        """Chunks of `length` frames of held-out utterances.
+
+        Of speakers that are not trained on at most `MOST_PAIRED` are taken, from each speaker alike.
+
+        Args:
+            utt2spk: of the held-out set.
+            trained_on: the training speakers, in the order of their indices; the set's other ones are passed over.
+            known: all speakers of the training set, those that it left out too.
+            where: the held-out set, for messages.
+        Raises:
+            DataError: some speakers are known and some not; none of the utterances is long enough; or, of speakers that
+                are not trained on, there are no two, or none with two utterances.
+        """
+        speakers = set(utt2spk.values())
+        strangers = speakers - set(known)
+        if strangers and strangers != speakers:
+            raise DataError(
+                f"{where}: {len(strangers)} of its {len(speakers)} speakers are not trained on: {first_few(strangers)};"
+                " hold out sessions of the training speakers, or other speakers, not both"
+            )
+        index = {speaker: i for i, speaker in enumerate(sorted(strangers) or trained_on)}
+        num_frames = reader.num_frames
+        chunks = [
+            Chunk(utt, (num_frames[utt] - length) // 2, index[utt2spk[utt]])
+            for utt in sorted(num_frames)
+            if num_frames[utt] >= length and utt2spk[utt] in index
+        ]
+        if not chunks:
+            raise DataError(f"{where}: no held-out utterance has {length} (voiced) frames; lower training.chunk_s")
+        if strangers:
+            chunks = _alike(chunks, MOST_PAIRED)
+            of_speaker = Counter(chunk.speaker for chunk in chunks)
+            if len(of_speaker) < 2 or max(of_speaker.values()) < 2:
+                raise DataError(
+                    f"{where}: an error rate needs two held-out speakers, and two utterances of one, with {length}"
+                    " (voiced) frames each; hold out more, or lower training.chunk_s"
+                )
+        batches = [Batch(length, chunks[i : i + batch_size]) for i in range(0, len(chunks), batch_size)]
+        return cls(reader, batches, bool(strangers))
+
+    def __len__(self) -> int:
+        return sum(len(batch.chunks) for batch in self.batches)
+
+
+def _alike(chunks: list[Chunk], most: int) -> list[Chunk]:
+    """At most so many chunks: the first of every speaker, then the second of every one that has two, and so on."""
+    seen: Counter[int] = Counter()
+    turns = []
+    for chunk in chunks:
+        turns.append((seen[chunk.speaker], chunk.speaker, chunk))
+        seen[chunk.speaker] += 1
+    chosen = {chunk.utterance for _, _, chunk in sorted(turns, key=lambda turn: turn[:2])[:most]}
+    return [chunk for chunk in chunks if chunk.utterance in chosen]
+
+
+@dataclass
+class HeldOut:
+    """Of the held-out chunks: mean loss and accuracy, None of speakers that are not trained on, and EER of all pairs.
+
+    The EER is None without a target pair, or when the network gives no numbers any more.
+    """
+
+    loss: float | None
+    top1: float | None
+    eer: float | None
+    finite: bool = True
+
+    @property
+    def error(self) -> float:
+        """What the best epoch has least of: the EER or, where there is none, the part misclassified."""
+        return 1 - self.top1 if self.eer is None else self.eer
+
+
+@torch.inference_mode()
+def evaluate(model: Embedder, head: torch.nn.Module, held_out: HeldOutChunks, precision: Precision) -> HeldOut:
+    """What the held-out chunks say; the EER is that of cosines between embeddings, seen from their mean."""
+    model.eval()
+    head.eval()
+    total = Sums()
+    embeddings, speakers = [], []
+    for batch in held_out.batches:
+        x_BTF, speaker_B = (tensor.to(precision.device) for tensor in load_batch(batch, held_out.reader))
+        with precision.autocast():
+            e_BE = model.embed(x_BTF)
+            if not held_out.of_strangers:
+                loss, logits_BS = head(model.for_head(e_BE), speaker_B)
+                total.add(loss, (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
+        embeddings.append(e_BE.float())
+        speakers.append(speaker_B)
+    e_NE, speaker_N = torch.cat(embeddings)[:MOST_PAIRED], torch.cat(speakers)[:MOST_PAIRED]
+    means = total.means()
+    finite = math.isfinite(means.loss) and bool(e_NE.isfinite().all())
+    eer = pairs_eer(e_NE, speaker_N) if finite else None
+    return HeldOut(None, None, eer, finite) if held_out.of_strangers else HeldOut(means.loss, means.top1, eer, finite)
+
+
+def pairs_eer(e_NE: torch.Tensor, speaker_N: torch.Tensor) -> float | None:
+    """EER of the cosines of all pairs of embeddings, seen from their mean; None if one kind of trial is not there."""
+    x_NE = torch.nn.functional.normalize(e_NE.double() - e_NE.double().mean(0), dim=1)
+    one, two = torch.triu_indices(len(x_NE), len(x_NE), 1, device=x_NE.device)
+    is_target = (speaker_N[one] == speaker_N[two]).cpu().numpy()
+    if is_target.all() or not is_target.any():
+        return None
+    scores = (x_NE @ x_NE.T)[one, two].cpu().numpy()
+    return eer_rocch(Roc.from_scores(scores, is_target))

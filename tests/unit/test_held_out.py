@@ -1,0 +1,173 @@
+"""What a training is judged by: which chunks, what of them, of its own speakers and of others."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from feature_sets import speakers_frames, write_features
+from trainings import small_run, write_sets
+
+from sv.cli.train import train_run
+from sv.errors import DataError
+from sv.features.files import FeatureReader
+from sv.models.build import build_head, build_model
+from sv.training import held_out
+from sv.training.held_out import HeldOutChunks, evaluate, pairs_eer
+from sv.training.loader import load_batch
+from sv.training.precision import Precision
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NUM_FRAMES = {f"s{s}-{u}": 30 + 11 * u + 7 * s for s in range(5) for u in range(4)} | {"s1-x": 19, "s3-x": 12}
+UTT2SPK = {utt: utt.split("-")[0] for utt in NUM_FRAMES}
+ALL = [f"s{s}" for s in range(5)]
+FP32 = Precision.of("fp32", torch.device("cpu"))
+
+
+class Reader:
+    """A reader's lengths, which is all that is asked of it."""
+
+    num_frames = NUM_FRAMES
+
+
+def chunks(trained_on=ALL, known=ALL, length=35, utt2spk=UTT2SPK):
+    return HeldOutChunks.of(Reader(), utt2spk, trained_on, known, length, 4, Path("valid"))
+
+
+def all_of(held):
+    return [chunk for batch in held.batches for chunk in batch.chunks]
+
+
+def test_utterances_of_speakers_that_training_left_out_are_passed_over():
+    found = all_of(chunks(["s0", "s4"]))
+    assert {c.utterance.split("-")[0] for c in found} == {"s0", "s4"}
+    assert {c.speaker for c in found if c.utterance.startswith("s4")} == {1}
+
+
+def test_chunks_are_the_middles_of_all_long_enough():
+    held = chunks()
+    assert [c.utterance for c in all_of(held)] == sorted(u for u, n in NUM_FRAMES.items() if n >= 35)
+    assert all(abs(c.start - (NUM_FRAMES[c.utterance] - 35 - c.start)) <= 1 for c in all_of(held))
+    assert all(UTT2SPK[c.utterance] == f"s{c.speaker}" for c in all_of(held))
+    assert {batch.length for batch in held.batches} == {35}
+    assert max(len(batch.chunks) for batch in held.batches) == 4
+    assert len(held) == len(all_of(held))
+    assert not held.of_strangers
+
+
+def test_a_set_without_a_long_enough_utterance_is_one_line():
+    with pytest.raises(DataError, match="valid: no held-out utterance has 500"):
+        chunks(length=500)
+
+
+def test_strangers_have_numbers_of_their_own():
+    held = chunks(["a", "b"], ["a", "b", "c"])
+    assert held.of_strangers
+    assert all(UTT2SPK[c.utterance] == ALL[c.speaker] for c in all_of(held))
+
+
+def test_strangers_beside_known_speakers_are_refused():
+    with pytest.raises(DataError, match=r"valid: 3 of its 5 speakers are not trained on: s2, s3, s4;"):
+        chunks(["s0"], ["s0", "s1"])
+
+
+@pytest.mark.parametrize("few", [["s0-3", "s0-2"], ["s0-3", "s1-3", "s2-3"]])
+def test_strangers_that_make_no_error_rate_are_refused(few):
+    with pytest.raises(DataError, match="two held-out speakers, and two utterances of one, with 150"):
+        HeldOutChunks.of(
+            type("Of", (), {"num_frames": dict.fromkeys(few, 200)})(),
+            {utt: UTT2SPK[utt] for utt in few}, ["a"], ["a"], 150, 4, Path("valid"),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("most", [7, 9, 17])
+def test_of_many_strangers_each_is_heard_alike(monkeypatch, most):
+    """By hand: take turns among the speakers that still have an utterance, until there are enough."""
+    monkeypatch.setattr(held_out, "MOST_PAIRED", most)
+    found = Counter(c.speaker for c in all_of(chunks(["a"], ["a"], length=45)))
+    queues = [sum(n >= 45 for u, n in NUM_FRAMES.items() if UTT2SPK[u] == speaker) for speaker in ALL]
+    turns = [s for turn in range(max(queues)) for s, count in enumerate(queues) if count > turn]
+    assert found == Counter(turns[:most])
+
+
+def test_accuracy_is_of_single_chunks_in_evaluation_mode(tmp_path):
+    """Chunk by chunk, the mode set by hand; batch statistics would make a batch of one impossible."""
+    _, valid = write_sets(tmp_path)
+    system = small_run(tmp_path).system
+    reader = FeatureReader.of_system(valid / "feats" / system.features, system)
+    utt2spk = {utt: utt.split("-")[0] for utt in reader.num_frames}
+    speakers = sorted(set(utt2spk.values()))
+    held = HeldOutChunks.of(reader, utt2spk, speakers, speakers, 40, 5, valid)
+    torch.manual_seed(0)
+    model, head = build_model(system, reader.dim), build_head(system, 8, 6)
+    for _, buffer in model.named_buffers():
+        if buffer.dtype == torch.float32:
+            buffer.uniform_(0.5, 1.5)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    means = evaluate(model.train(), head.train(), held, FP32)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    losses, correct = [], []
+    model.eval()
+    with torch.no_grad():
+        for batch in held.batches:
+            for x_TF, speaker in zip(*load_batch(batch, reader), strict=True):
+                loss, logits_1S = head(model(x_TF[None]), speaker[None])
+                losses.append(loss.item())
+                correct.append(int(logits_1S.argmax()) == speaker)
+    assert means.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    assert means.top1 == pytest.approx(sum(correct) / len(correct))
+
+
+def test_error_rate_of_pairs_is_that_of_all_cosines_from_the_mean():
+    """A threshold between every two scores; the hull's EER lies within the staircase's two rates there."""
+    rng = np.random.default_rng(3)
+    speaker_N = np.repeat(np.arange(6), 5)
+    x_NE = rng.normal(size=(6, 4))[speaker_N] + rng.normal(size=(30, 4)) + 3.0
+    centred = x_NE - x_NE.mean(0)
+    pairs = [
+        (one @ two / np.linalg.norm(one) / np.linalg.norm(two), a == b)
+        for (one, a), (two, b) in itertools.combinations(list(zip(centred, speaker_N, strict=True)), 2)
+    ]
+    rates = [
+        (
+            np.mean([score < at for score, target in pairs if target]),
+            np.mean([score >= at for score, target in pairs if not target]),
+        )
+        for at in sorted(score for score, _ in pairs)
+    ]
+    crossing = min(rates, key=lambda rate: abs(rate[0] - rate[1]))
+    found = pairs_eer(torch.tensor(x_NE), torch.tensor(speaker_N))
+    assert min(crossing) - 0.05 < found < max(crossing) + 0.01
+
+
+def curves(run):
+    header, *lines = (run.path / "curves.tsv").read_text().splitlines()
+    return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+
+
+def test_training_is_judged_on_other_speakers(tmp_path):
+    """EER alone; it decides the best epoch, and its line is told."""
+    train, _ = write_sets(tmp_path)
+    frames = {f"new{utt}": n for utt, n in speakers_frames(5, 3, (60, 120), seed=9).items()}
+    write_features(tmp_path / "others", frames)
+    run = small_run(tmp_path / "exp")
+    train_run(run, train, tmp_path / "others", ngpu=0, workers=0)
+    lines = curves(run)
+    assert {(line["held_out_loss"], line["held_out_top1"]) for line in lines} == {("", "")}
+    eers = [float(line["held_out_eer"]) for line in lines]
+    assert all(0 <= eer < 0.6 for eer in eers)
+    best = torch.load(run.path / "checkpoints" / "best.pt", weights_only=True)
+    assert best["epoch"] == eers.index(min(eers)) + 1
+    log = (run.path / "log" / "train.log").read_text()
+    assert "held out of 5 other speakers" in log
+    assert f"held-out EER {100 * eers[-1]:.2f} %" in log
+
+
+def test_held_out_set_with_some_speakers_that_are_not_trained_is_refused(tmp_path):
+    train, _ = write_sets(tmp_path)
+    _, strangers = write_sets(tmp_path / "more", speakers=7)
+    with pytest.raises(DataError, match=r"1 of its 7 speakers are not trained on: spk06"):
+        train_run(small_run(tmp_path / "exp"), train, strangers, ngpu=0, workers=0)
