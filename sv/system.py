@@ -214,7 +214,8 @@ def load_system(
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
     serve networks and i-vectors side by side (`lacks_block` tells). An overlay may have `models` by trunk in place of
-    `model`, and leaves back ends alone that the system has not.
+    `model`, `fine_tuning` to be laid over the `training` of systems that start from another one, and leaves back ends
+    alone that the system has not.
 
     Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
     or setting that brought it in.
@@ -241,6 +242,9 @@ def _that_fits(overlay: Tree, tree: Tree) -> Tree:
     models = fitting.pop("models", None) or {}
     if (trunk := (tree.get("model") or {}).get("trunk")) in models:
         fitting["model"] = models[trunk]
+    fine_tuning = fitting.pop("fine_tuning", None) or {}
+    if (tree.get("training") or {}).get("start_from"):
+        fitting["training"] = laid_over(fitting.get("training") or {}, fine_tuning)
     if "backends" in fitting:
         known = tree.get("backends") or {}
         fitting["backends"] = {

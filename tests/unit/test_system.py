@@ -285,6 +285,15 @@ def test_a_budget_has_widths_by_trunk_and_blocks_of_another_kind_take_the_place_
     assert resnet.training.optimiser.lr == 0.5
 
 
+def test_a_budget_has_a_training_of_its_own_for_networks_that_start_from_another(tmp_path):
+    (tmp_path / "b.yaml").write_text(
+        "training: {epochs: 3, optimiser: {lr: 0.5}}\nfine_tuning: {optimiser: {lr: 0.1}}\n"
+    )
+    first, second = (load_system(SYSTEMS[name], [tmp_path / "b.yaml"]).training for name in ("R28-softmax", "R28-am"))
+    assert (first.epochs, first.optimiser.lr, second.epochs, second.optimiser.lr) == (3, 0.5, 3, 0.1)
+    assert load_system(SYSTEMS["vox1-ivector"], [tmp_path / "b.yaml"]).training is None
+
+
 def test_the_layer_on_top_is_the_embedding():
     system = load_system(SYSTEMS["xvector-small"], sets=["model={trunk: resnet1d, blocks: [1,1,1,1], top_dim: 64}"])
     assert system.embedding_dim == 64
