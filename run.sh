@@ -21,13 +21,13 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
                          synthetic speech in the recipe's layout, generated on the spot
   --budget NAME          lay conf/budgets/NAME.yaml over every system, as `short` for a short training;
                          its runs are called SYSTEM+NAME
-  --set KEY=VALUE        change one setting of every system, as training.epochs=3; may be repeated
+  --set KEY=VALUE        change one setting, as training.epochs=3, of every system that has it; may be repeated
   --calibration-speakers N
                          speakers held out of training to calibrate scores on, 0 for none (default: the recipe's)
   --seed N               of the runs: weights and training batches (default: 1)
-  --nj N                 jobs of stages 1 and 5 (default: the number of cores)
+  --nj N                 jobs of stages 1, 2 and 5 (default: the number of cores)
   --ngpu N               0 trains on the CPU, N on as many GPUs (default: a GPU if there is one)
-  --engine NAME          where the jobs of stages 1 and 5 run: conf/engines/NAME.yaml (default: local)
+  --engine NAME          where the jobs of stages 1, 2 and 5 run: conf/engines/NAME.yaml (default: local)
   --work DIR             where data/ and exp/ go (default: here)
   --force                run the stages asked for though nothing has changed
   --dry-run              say which steps would run, and why, and stop

@@ -6,9 +6,9 @@ Every file is read once: one that cannot be read, or is silent throughout, is of
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from sv.cli import Parser, run
 from sv.data.audio import open_audio
 from sv.data.datadir import LABEL, DataDir, read_label, set_files, write_dropped
+from sv.data.recordings import files_digest
 from sv.errors import AudioError, DataError
 from sv.records import Step
 
@@ -48,7 +49,7 @@ def prepare(root: Path, out: Path, drop_bad_audio: bool) -> None:
         "prepare_musan",
         out,
         inputs=[root / LABEL],
-        digests={"recordings": digest_of(path for names in found.values() for path in names)},
+        digests={"recordings": files_digest(chain.from_iterable(found.values()))},
         settings={"root": os.path.abspath(root), "drop_bad_audio": drop_bad_audio},
     )
     if step.skip():
@@ -121,15 +122,6 @@ def files_below(folder: Path) -> Iterator[str]:
                     raise DataError(f"{path}: a file's name is its id in wav.scp and holds no space; rename it")
                 seen[path.stem] = str(path)
                 yield os.path.abspath(path)
-
-
-def digest_of(paths: Iterator[str]) -> str:
-    """A digest of names, sizes and times."""
-    digest = hashlib.sha256()
-    for path in paths:
-        stat = os.stat(path)
-        digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ says); a size that is not there is left out, and a line says so.
 
 from __future__ import annotations
 
-import hashlib
 import os
+from itertools import chain
 from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.audio import audio_info
 from sv.data.datadir import write_dropped
+from sv.data.recordings import files_digest
 from sv.data.tables import write_lines
 from sv.errors import AudioError, DataError
 from sv.records import Step
@@ -43,12 +44,9 @@ def prepare(root: Path, out: Path, drop_bad_audio: bool) -> None:
             f"RIRS_NOISES: {root} holds no .wav or .flac in simulated_rirs/smallroom/Room*/ or mediumroom/Room*/;"
             " give the root, the folder that holds simulated_rirs/"
         )
-    digest = hashlib.sha256()
-    for path in (path for paths in responses.values() for path in paths):
-        stat = path.stat()
-        digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     settings = {"root": os.path.abspath(root), "drop_bad_audio": drop_bad_audio}
-    step = Step("prepare_rirs", out, digests={"recordings": digest.hexdigest()}, settings=settings)
+    digests = {"recordings": files_digest(chain.from_iterable(responses.values()))}
+    step = Step("prepare_rirs", out, digests=digests, settings=settings)
     if step.skip():
         return
     bad: dict[str, str] = {}
@@ -68,7 +66,8 @@ def prepare(root: Path, out: Path, drop_bad_audio: bool) -> None:
         target = out / f"rir_list_{room}"
         target.unlink(missing_ok=True)
         if not paths:
-            print(f"{root}: there is no simulated_rirs/{room}; it is left out")
+            why = "can be used of" if any(name.startswith(f"{room}-") for name in bad) else "is in"
+            print(f"{root}: nothing {why} simulated_rirs/{room}; it is left out")
             continue
         write_lines(target, (f"--rir-id {room}-{p.stem} --room-id {room}-{p.parent.name} {p}" for p in paths))
         print(f"{target}: {len(paths)} impulse responses")

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from sv.cli import Parser, run
-from sv.data.datadir import DataDir, read_label, set_files
+from sv.data.datadir import LABEL, DataDir, read_label, set_files
 from sv.data.tables import read_table
 from sv.errors import DataError
 from sv.records import Step
@@ -33,7 +33,7 @@ def main() -> None:
     step = Step(
         "prepare_unlabelled",
         args.out,
-        inputs=[args.root / name for name in ("wav.scp", "segments", "SYNTHETIC.txt")],
+        inputs=[args.root / name for name in ("wav.scp", "segments", LABEL)],
         digests={"names of the recordings": hashlib.sha256("\n".join(data.utterances).encode()).hexdigest()},
         settings={"root": os.path.abspath(args.root)},
     )

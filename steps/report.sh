@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Table and DET curves of runs: OUT/{results.md,results.json,det_LIST.png}.
-#   steps/report.sh [--title TEXT] [--note TEXT] [--others EXP] [--enrol DATA] --out OUT --trials DATA/trials_LIST … RUN …
+#   steps/report.sh [--title TEXT] [--note TEXT] [--others EXP] [--enrol DATA] [--tsne FILE.png] \
+#     --out OUT --trials DATA/trials_LIST … RUN …
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../path.sh"
 exec "$SV_PYTHON" -m sv.cli.report "$@"

@@ -94,7 +94,9 @@ run_stages() {
   }
 
   stage 9 "report" && {
-    steps/report.sh --title "mini" --out "$exp/report" --others "$exp" --trials "$data/vox1_test/trials_mini_synthetic" "${runs[@]}"
+    steps/plot_embeddings.sh --allow-none --set vox1_test --out "$exp/report/tsne_vox1_test.png" "${runs[@]}"
+    steps/report.sh --title "mini" --out "$exp/report" --others "$exp" --tsne "$exp/report/tsne_vox1_test.png" \
+      --trials "$data/vox1_test/trials_mini_synthetic" "${runs[@]}"
   }
 
   return 0

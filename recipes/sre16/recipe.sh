@@ -128,8 +128,9 @@ run_stages() {
   stage 8 "score normalisation, calibration, fusion" && echo "none of these systems asks for it"
 
   stage 9 "report" && {
+    steps/plot_embeddings.sh --allow-none --set sre16_eval_test --out "$exp/report/tsne_sre16_eval_test.png" "${runs[@]}"
     steps/report.sh --title "sre16" --out "$exp/report" --others "$exp" --enrol "$data/sre16_eval_enroll" \
-      "${lists[@]/#/--trials=}" "${runs[@]}"
+      --tsne "$exp/report/tsne_sre16_eval_test.png" "${lists[@]/#/--trials=}" "${runs[@]}"
   }
 
   return 0

@@ -44,7 +44,7 @@ def read_material(copy: Copy, musan: Path | None, rirs: Path | None) -> list[lis
             return "no impulse responses are given"
         lists = {room: rirs / f"rir_list_{room}" for room in copy.rooms}
         if missing := next((room for room, path in lists.items() if not path.exists()), None):
-            return f"{lists[missing]} is not there (RIRS_NOISES had no simulated_rirs/{missing})"
+            return f"{lists[missing]} is not there (RIRS_NOISES gives what it has of smallroom and mediumroom)"
         return [read_rir_list(path) for path in lists.values()]
     if musan is None:
         return "no MUSAN is given"

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--trials", type=Path, action="append", required=True, help="DATA/trials_NAME; may be repeated")
     parser.add_argument("--enrol", type=Path, metavar="DATA", help="set of the trials' models, where that is another")
     parser.add_argument("--others", type=Path, help="show the other runs below EXP too that have scores of these lists")
+    parser.add_argument("--tsne", type=Path, metavar="FILE.png", help="picture of embeddings to show, if it is there")
     parser.add_argument("runs", type=Path, nargs="+", help="the runs' folders: EXP/SYSTEM/seedN")
     args = parser.parse_args()
 
@@ -84,6 +85,7 @@ def main() -> None:
         *notes(rows),
         *made_by(),
         *(f"![DET curves]({image})" for image in images),
+        *(f"![t-SNE of embeddings]({os.path.relpath(path, args.out)})" for path in tsne(args)),
     ]
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
     step.done([args.out / name for name in ("results.md", "results.json", *images)], rows=len(rows))
@@ -108,7 +110,8 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     ]
     published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
     settings = {"title": args.title, "note": args.note, "published": published}
-    made_of = [*args.trials, *tables, *scores, *scored, *calibrated, *dropped, *trained]
+    pictures = [args.tsne] if args.tsne else []
+    made_of = [*args.trials, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
     return Step("report", args.out, inputs=made_of, settings=settings)
 
 
@@ -120,6 +123,13 @@ def say(args: argparse.Namespace) -> None:
     print(f"table: {args.out / 'results.md'}")
     for name in dict.fromkeys(row.trials for row in rows):
         print(f"DET:   {args.out / f'det_{name}.png'}")
+    for path in tsne(args):
+        print(f"t-SNE: {path}")
+
+
+def tsne(args: argparse.Namespace) -> list[Path]:
+    """The picture of embeddings, if it is there."""
+    return [args.tsne] if args.tsne and args.tsne.exists() else []
 
 
 def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:

@@ -7,7 +7,8 @@ from sv.data.datadir import DataDir, set_files
 from sv.data.mend import mend
 from sv.data.recordings import recordings_digest
 from sv.data.validate import Problem, require_valid, validate
-from sv.records import Step
+from sv.errors import DataError
+from sv.records import Step, dry_run
 
 
 def main() -> None:
@@ -23,6 +24,9 @@ def main() -> None:
         metavar="DATA",
         help="training set: no speaker may be in both",
     )
+    parser.add_argument(
+        "--trials", action="store_true", help="it is to be tested: there must be a list, DATA/trials_NAME"
+    )
     parser.add_argument("--enrol", type=Path, metavar="DATA", help="set of the trials' models, where that is another")
     parser.add_argument(
         "--drop-bad-audio",
@@ -35,6 +39,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data directory")
     args = parser.parse_args()
 
+    if args.trials and not dry_run() and not any(args.data.glob("trials_*")):
+        raise DataError(f"{args.data}: there is no trial list; write one, trials_NAME, or draw one with make_trials.sh")
     others = [path for other in args.disjoint_from for path in (other / "utt2spk", other / "spk2utt")]
     others += set_files(args.enrol) or [args.enrol / "utt2spk"] if args.enrol else []
     step = Step(

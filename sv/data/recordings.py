@@ -1,9 +1,10 @@
-"""The state of the recordings that a data directory names, without reading them."""
+"""The state of recordings, those that a data directory names and others, without reading them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def recordings_digest(data_dir: Path) -> dict[str, str]:
         for file in files_of(source):
             digest.update(f"{recording}\t{state(file)}\n".encode())
     return {"recordings": digest.hexdigest()}
+
+
+def files_digest(paths: Iterable[str | Path]) -> str:
+    """A digest of names, sizes and times of files, in their order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        stat = os.stat(path)
+        digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _state(file: str) -> str:

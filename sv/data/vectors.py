@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,8 @@ class Vectors:
     num_utts_N: np.ndarray
 
     @classmethod
-    def read(cls, scp: str | Path) -> Vectors:
-        """Read a scp of vectors.
+    def read(cls, scp: str | Path, only: Iterable[str] | None = None) -> Vectors:
+        """Read a scp of vectors, or only those of some of its keys.
 
         Raises DataError if it is missing or empty, and, naming the key, for a vector that cannot be read, holds a NaN
         or has another size than the first.
@@ -40,7 +40,7 @@ class Vectors:
         if not table:
             raise DataError(f"{scp} holds no vectors")
         reader = MatrixReader(check_finite=True)
-        keys = sorted(table)
+        keys = sorted(table if only is None else only)
         vectors: list[np.ndarray] = []
         for key in keys:
             try:

@@ -5,18 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from sv.data.atomic import atomic_write
 from sv.metrics import eer_rocch, min_dcf_point
+from sv.report.pictures import COLOURS, save_png
 from sv.roc import Roc
 
-# Okabe & Ito's colours, told apart with any colour vision; with the line styles also without any.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", (0, (6, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 TICKS_PERCENT = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 P_TARGET = 0.05  # of the marked minimum detection cost
@@ -74,7 +71,7 @@ def plot_det(curves: Mapping[str, Roc], title: str, path: Path) -> None:
         frameon=False,
     )
     axes.set_title(title, fontsize=11)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def thinned(
@@ -142,9 +139,3 @@ def _marker(marker: str) -> dict[str, object]:
     else:
         look = {"markersize": 8.5, "markerfacecolor": "none", "markeredgewidth": 1.6}
     return {"marker": marker, "linestyle": "", **look}
-
-
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure)
-    with atomic_write(path, "wb") as out:
-        figure.savefig(out, format="png", bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})

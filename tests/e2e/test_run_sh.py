@@ -57,8 +57,11 @@ def test_mini_runs_all_stages_and_ends_in_a_table(finished):
         assert row["cllr"] >= row["min_cllr"] - 1e-4
         assert "on the list calibration (" in row["calibrated"]
         assert "of 3 speakers) at prior 0.05" in row["calibrated"]
-    assert "Synthetic speech" in (work / "exp/mini/report/results.md").read_text()
-    assert (work / "exp/mini/report/det_mini_synthetic.png").read_bytes()[:4] == b"\x89PNG"
+    text = (work / "exp/mini/report/results.md").read_text()
+    assert "Synthetic speech" in text
+    for picture in ("det_mini_synthetic.png", "tsne_vox1_test.png"):
+        assert f"]({picture})" in text
+        assert (work / "exp/mini/report" / picture).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_summary_says_where_the_results_are(finished):

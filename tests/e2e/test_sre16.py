@@ -51,6 +51,7 @@ def test_all_stages_end_in_a_table_of_three_lists(finished):
     assert all(row["is_synthetic"] and row["published_eer"] is None for row in rows)
     pooled, yue, tgl = (next(row["num_listed"] for row in rows if row["trials"] == name) for name in LISTS)
     assert pooled == yue + tgl
+    assert "](tsne_sre16_eval_test.png)" in (work / "exp/sre16/report/results.md").read_text()
 
 
 def test_back_ends_learn_from_sre_and_adapt_to_the_unlabelled_calls(finished):

@@ -95,7 +95,7 @@ def test_a_kind_that_is_not_there_is_said_and_left_out(tmp_path):
     assert not (out / "music" / "wav.scp").exists()
     assert "unchanged, skipped" in prepare("musan", root, out)[1]
     code, said, _ = prepare("rirs", write_rirs(tmp_path / "r", rooms=["mediumroom"]), tmp_path / "rirs")
-    assert (code, "there is no simulated_rirs/smallroom; it is left out" in said) == (0, True)
+    assert (code, "nothing is in simulated_rirs/smallroom; it is left out" in said) == (0, True)
     assert [path.name for path in (tmp_path / "rirs").glob("rir_list*")] == ["rir_list_mediumroom"]
 
 
@@ -134,6 +134,9 @@ def test_an_unreadable_response_is_told_or_dropped(tmp_path):
     assert prepare("rirs", root, out, "--drop-bad-audio")[0] == 0
     assert (out / "rir_list_smallroom").read_text().count("\n") == 1
     assert list(read_table(out / "dropped.txt")) == ["smallroom-Room002-00001"]
+    (root / "simulated_rirs/smallroom/Room001/Room001-00001.wav").write_bytes(b"")
+    said = prepare("rirs", root, out, "--drop-bad-audio")[1]
+    assert "nothing can be used of simulated_rirs/smallroom; it is left out" in said
 
 
 def test_copies_are_a_valid_set_that_is_read_without_permission(command, clean, material):
@@ -166,6 +169,10 @@ def test_what_is_missing_stops_or_is_left_out(command, clean, material):
         "--set augment=null",
     ):
         assert part in line
+    (material[3] / "rir_list_smallroom").unlink()
+    line = refused(command("augment_data", "--conf", KALDI, *material, clean, out))
+    assert "reverb: " in line
+    assert "rir_list_smallroom is not there (RIRS_NOISES gives what it has of smallroom and mediumroom)" in line
     assert not out.exists()
     code, said, _ = command("augment_data", "--conf", PARTIAL, *material[:2], clean, out)
     assert code == 0

@@ -98,6 +98,16 @@ def test_valid_data_is_one_line(command, data):
     assert not (data / "problems.txt").exists()
 
 
+def test_a_set_to_be_tested_has_a_trial_list(command, data):
+    """One that is valid without is refused all the same, though nothing has changed since."""
+    assert command("validate_data", data)[0] == 0
+    assert f"{data}: there is no trial list; write one, trials_NAME" in refused(
+        command("validate_data", "--trials", data)
+    )
+    (data / "trials_mine").write_text("s0-0 s0-1 target\ns0-0 s1-3 nontarget\n")
+    assert command("validate_data", "--trials", data)[0] == 0
+
+
 def test_problems_are_listed_and_the_first_is_told(command, data):
     (data / "wav/s0-0.wav").unlink()
     (data / "wav/s1-3.wav").write_bytes(b"")

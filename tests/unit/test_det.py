@@ -7,7 +7,8 @@ import pytest
 from matplotlib.image import imread
 from scipy.special import ndtri
 
-from sv.report.det import COLOURS, plot_det, thinned
+from sv.report.det import plot_det, thinned
+from sv.report.pictures import COLOURS
 from sv.roc import Roc
 
 

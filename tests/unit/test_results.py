@@ -208,6 +208,24 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
     ]
 
 
+def test_picture_of_embeddings_is_shown_if_it_is_there(scored, monkeypatch, capsys):
+    """By its path from the report; one that comes, changes or goes makes the report run again."""
+    picture = Path("report/tsne_test.png")
+    arguments = ("--out", "report", "--tsne", picture, "--trials", "data/test/trials_vox1_o", scored[0][0].path)
+    for content in (None, b"one", b"other", None):
+        if content:
+            picture.write_bytes(content)
+        else:
+            picture.unlink(missing_ok=True)
+        command(monkeypatch, *arguments)
+        assert "unchanged" not in capsys.readouterr().out
+        shown = "![t-SNE of embeddings](tsne_test.png)" in Path("report/results.md").read_text()
+        command(monkeypatch, *arguments)
+        out = capsys.readouterr().out
+        assert "unchanged, skipped" in out
+        assert shown == (f"t-SNE: {picture}" in out) == (content is not None)
+
+
 def test_synthetic_speech_is_labelled_unasked(scored, monkeypatch, capsys):
     """In table, DET title and results.json of the list that lies by SYNTHETIC.txt, not of the other; the note stays."""
     (run, _), trials = scored
