@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from sv.backend_settings import Backend
 from sv.errors import ConfigError
-from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
+from sv.loss_settings import Loss
+from sv.settings import NonNegativeFloat, PositiveInt, Strict
 from sv.training_settings import Training
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
@@ -97,21 +98,6 @@ class IVector(Strict):
     min_post: Annotated[float, Field(ge=0, lt=1)] = 0.025  # posteriors below it are dropped
 
 
-class Softmax(Strict):
-    """Linear layer and cross entropy over the training speakers."""
-
-    name: Literal["softmax"]
-
-
-class Margin(Strict):
-    """Additive margin of the cosine (am) or of the angle (aam); see `sv.losses.margin.MarginHead`."""
-
-    name: Literal["am", "aam"]
-    margin: Annotated[float, Field(ge=0, lt=1.5)]
-    scale: PositiveFloat = 30.0
-    normalise: bool = True  # embeddings to length 1; without it they keep theirs, in place of the scale
-
-
 class Extraction(Strict):
     """The network that embeddings are extracted with: of the last epoch or the best, or the mean of the last ones.
 
@@ -136,7 +122,7 @@ class System(Strict):
     augment: str | None = None  # NAME of conf/augment/NAME.yaml, whose copies are trained on beside the clean set
     ivector: IVector | None = None  # in place of the next three
     model: Annotated[XVector | ResNet1d, Field(discriminator="trunk")] | None = None
-    loss: Annotated[Softmax | Margin, Field(discriminator="name")] | None = None
+    loss: Loss | None = None
     training: Training | None = None
     extraction: Extraction = Extraction()
     backends: dict[str, Backend]

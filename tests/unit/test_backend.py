@@ -6,10 +6,11 @@ from kaldi_text import training_set
 
 from sv.backend_settings import Clusters, Coral, CoralPlus, CosineBackend, KaldiAdaptation, PldaBackend
 from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
-from sv.backends.backend import ProjectedPlda, load_backend, train_backend
+from sv.backends.backend import load_backend, train_backend
 from sv.backends.clustering import clusters
 from sv.backends.lda import lda, normalise_length, transform
 from sv.backends.plda import llr_factors, train_plda
+from sv.backends.projected_plda import ProjectedPlda
 from sv.errors import DataError
 
 X_ND, SPEAKER_N = training_set()

@@ -156,7 +156,7 @@ def test_held_out_accuracy_is_of_single_chunks_in_evaluation_mode(sets, tmp_path
     utt2spk = {utt: utt.split("-")[0] for utt in reader.num_frames}
     batches = held_out_batches(reader.num_frames, utt2spk, sorted(set(utt2spk.values())), 40, batch_size=5)
     torch.manual_seed(0)
-    model, head = build_model(system, reader.dim), build_head(system, 8, 6)
+    model, head = build_model(system, reader.dim), build_head(system.loss, 8, 6)
     for _, buffer in model.named_buffers():
         if buffer.dtype == torch.float32:
             buffer.uniform_(0.5, 1.5)
