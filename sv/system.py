@@ -194,9 +194,14 @@ def find_systems(conf: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def load_system(
-    path: str | os.PathLike[str], overlays: Iterable[str | os.PathLike[str]] = (), sets: Iterable[str] = ()
+    path: str | os.PathLike[str],
+    overlays: Iterable[str | os.PathLike[str]] = (),
+    sets: Iterable[str] = (),
+    backends: Iterable[Path] = (),
 ) -> System:
     """Read a system's YAML, lay overlays (YAML of the same form) over it, then `path.to.key=value` settings.
+
+    First it gets more back ends, each the YAML of one, called by its file's name, which must not be one of its own.
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
     serve networks and i-vectors side by side (`lacks_block` tells). An overlay may have `models` by trunk in place of
@@ -206,6 +211,9 @@ def load_system(
     or setting that brought it in.
     """
     sources, trees = [str(path)], [read_yaml(path)]
+    for backend in backends:
+        sources.append(str(backend))
+        trees.append(_with_backend(trees[-1], backend, Path(path).stem))
     for overlay in overlays:
         sources.append(str(overlay))
         trees.append(laid_over(trees[-1], _that_fits(read_yaml(overlay), trees[-1])))
@@ -219,6 +227,17 @@ def load_system(
         return found
     first = next(source for source, tree in zip(sources, trees, strict=True) if _check(tree) == found)
     raise ConfigError(f"{first}: {found}")
+
+
+def _with_backend(tree: Tree, path: Path, system: str) -> Tree:
+    """`tree` with one more back end; ConfigError if it has one of that name."""
+    name, own = path.stem, tree.get("backends") or {}
+    if name in own:
+        raise ConfigError(
+            f"--backend {name}: the system {system} has a back end {name} of its own; change that by"
+            f" --set backends.{name}.KEY=VALUE, or give {path} another name"
+        )
+    return {**tree, "backends": {**own, name: read_yaml(path)}}
 
 
 def _that_fits(overlay: Tree, tree: Tree) -> Tree:

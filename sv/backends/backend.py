@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from sv.backend_settings import CosineBackend, PldaBackend
+from sv.backend_settings import Backend as Settings
+from sv.backend_settings import ClassifierBackend, CosineBackend
+from sv.backends.classifier import Classifier
 from sv.backends.cosine import Cosine
 from sv.backends.plda import Factors
 from sv.backends.projected_plda import ProjectedPlda
@@ -29,10 +32,12 @@ class Backend(Protocol):
 
 
 def train_backend(
-    settings: CosineBackend | PldaBackend,
+    settings: Settings,
     x_ND: np.ndarray,
     speaker_N: np.ndarray,
     adapt_MD: np.ndarray | None = None,
+    seed: int = 1,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Backend:
     """The back end that a system's YAML describes, estimated on training embeddings.
 
@@ -40,14 +45,19 @@ def train_backend(
         x_ND: training embeddings.
         speaker_N: the speaker's index of each.
         adapt_MD: unlabelled embeddings of the domain to be scored, where `settings.needs_adapt`.
+        seed: of a back end that begins with random weights.
+        log: takes the line that says how that went.
     Raises:
-        DataError: too few embeddings for the sizes asked, or none to adapt to.
+        DataError: too few embeddings for the sizes asked, or none to adapt to; or a training that failed.
     """
     if isinstance(settings, CosineBackend):
         return Cosine.train(x_ND, speaker_N, settings, adapt_MD)
+    if isinstance(settings, ClassifierBackend):
+        return Classifier.train(x_ND, speaker_N, settings, adapt_MD, seed, log)
     return ProjectedPlda.train(x_ND, speaker_N, settings, adapt_MD)
 
 
-def load_backend(settings: CosineBackend | PldaBackend, folder: Path) -> Backend:
+def load_backend(settings: Settings, folder: Path) -> Backend:
     """The back end that `train_backend` made and `save` wrote."""
-    return (Cosine if isinstance(settings, CosineBackend) else ProjectedPlda).load(folder, settings)
+    kind = {"cosine": Cosine, "classifier": Classifier, "plda": ProjectedPlda}[settings.name]
+    return kind.load(folder, settings)

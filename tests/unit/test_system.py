@@ -104,7 +104,7 @@ def test_every_budget_applies_to_every_system(name, budget):
             "unknown key model.zzz; there is trunk, frame_channels, embedding_dim, segment_channels",
         ),
         ("loss={name: aam, margin: 2}", "loss.margin: should be less than 1.5 (is 2)"),
-        ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda'"),
+        ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda', 'classifier'"),
     ],
 )
 def test_a_wrong_setting_is_one_line_naming_the_key(setting, problem):
