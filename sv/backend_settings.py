@@ -123,7 +123,7 @@ class ClassifierBackend(ProjectedBackend):
     name: Literal["classifier"]
     speakers: Literal["all", "named"] = "all"  # named: those that the recipe trains PLDA on
     length_norm: bool = True  # of what goes in
-    hidden_dims: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (512,)  # of the nonlinear layers
+    hidden_dims: tuple[PositiveInt, ...] = (512,)  # of the nonlinear layers
     embedding_dim: PositiveInt = 256  # of the linear layer behind them, whose output is the embedding
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the hidden layers, in training
     loss: Loss = Softmax(name="softmax")
@@ -141,6 +141,12 @@ class ClassifierBackend(ProjectedBackend):
     def some_speakers(self) -> bool:
         """Whether it learns from some of the training speakers alone, where the recipe names them."""
         return self.speakers == "named"
+
+    @model_validator(mode="after")
+    def _some_nonlinear_layer(self) -> ClassifierBackend:
+        if not self.hidden_dims:
+            raise ValueError("hidden_dims: a nonlinear layer or more is needed; for a linear one there is lda_dim")
+        return self
 
 
 Backend = Annotated[CosineBackend | PldaBackend | ClassifierBackend, Field(discriminator="name")]
