@@ -35,13 +35,14 @@ def main() -> None:
 
     budget = known_path(args.conf / "budgets", args.budget, ".yaml", "--budget") if args.budget else None
     backends = [known_path(args.conf / "backends", name, ".yaml", "--backend") for name in dict.fromkeys(args.backend)]
+    added = tuple(f"backends.{name}." for name in args.backend)
     known = find_systems(args.conf)
     runs: list[Run] = []
     for name in with_starts(args.systems, known):
         system = load_system(known[name], [budget] if budget else [], args.set, backends)
         check_front_end(name, system, args.conf)
         check_augmentation(name, system, args.conf, args.corpora)
-        changed = budget or not all(lacks_block(system, setting) for setting in args.set)
+        changed = budget or not all(lacks_block(system, setting) or setting.startswith(added) for setting in args.set)
         if changed:  # no longer the paper's system: its figure does not apply
             system = system.model_copy(update={"published": None})
         runs.append(Run.plan(args.exp, f"{name}+{args.budget}" if budget else name, args.seed, system))

@@ -131,12 +131,13 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
 
 
 def test_a_back_end_is_added_to_every_system_under_its_files_name(tmp_path, monkeypatch):
-    """Beside their own, once; with it a system keeps its published figure, which is for those that it names."""
-    configure_command(monkeypatch, "--exp", tmp_path, "--backend", "network", "--backend", "network", *SYSTEMS)
+    """Beside their own, once; set as may be, it leaves the system its published figure, which names back ends."""
+    twice = ("--backend", "network", "--backend", "network", "--set", "backends.network.hidden_dims=[9]")
+    configure_command(monkeypatch, "--exp", tmp_path, *twice, *SYSTEMS)
     for name in SYSTEMS:
         system, own = Run.open(tmp_path / name / "seed1").system, load_system(SYSTEMS[name])
         assert list(system.backends) == [*own.backends, "network"]
-        assert system.backends["network"].hidden_dims == (8,)
+        assert system.backends["network"].hidden_dims == (9,)
         assert system.published == own.published
     assert Run.open(tmp_path / "published" / "seed1").system.published
 
