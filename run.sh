@@ -21,6 +21,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
                          synthetic speech in the recipe's layout, generated on the spot
   --budget NAME          lay conf/budgets/NAME.yaml over every system, as `short` for a short training;
                          its runs are called SYSTEM+NAME
+  --backend NAME         give every system the back end conf/backends/NAME.yaml too, as `modular`; may be repeated
   --set KEY=VALUE        change one setting, as training.epochs=3, of every system that has it; may be repeated
   --calibration-speakers N
                          speakers held out of training to calibrate scores on, 0 for none (default: the recipe's)
@@ -36,7 +37,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
                          (they go to dropped.txt)
   --allow-missing        leave out trials whose recordings have no embedding (they go to LIST.dropped.txt)
-  --list                 print recipes, systems and stages, and stop
+  --list                 print recipes, systems, back ends to add and stages, and stop
   --help                 print this, and stop
 
 A stage that is asked for does only what is not done yet: a step whose inputs, settings and outputs are as its record
@@ -67,7 +68,7 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --set | --seed | --nj | --ngpu | --engine | --work | --calibration-speakers)
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --nj | --ngpu | --engine | --work | --calibration-speakers)
       [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
       [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"
@@ -92,6 +93,7 @@ while (($#)); do
       [[ $value == ?*=?* ]] || die "--data-root takes NAME=DIR, not $value"
       root[${value%%=*}]=$(cd "$from" && realpath -m -- "${value#*=}") ;;
     --budget) configure_options+=(--budget "$value") ;;
+    --backend) configure_options+=(--backend "$value") ;;
     --set) configure_options+=(--set "$value") ;;
     --calibration-speakers) held_out=$value ;;
     --seed) seed=$value ;;
@@ -124,9 +126,10 @@ if $list; then
     (. "$file" && printf '  %-24s %s\n' "$(basename "$(dirname "$file")")" "$title")
   done
   echo "systems:"
-  for file in conf/systems/*/*.yaml; do
-    printf '  %-24s %s\n' "$(basename "$file" .yaml)" "$(sed -n '1s/^# *//p' "$file")"
-  done
+  described() { local file; for file; do printf '  %-24s %s\n' "$(basename "$file" .yaml)" "$(sed -n '1s/^# *//p' "$file")"; done; }
+  described conf/systems/*/*.yaml
+  echo "back ends, for --backend:"
+  described conf/backends/*.yaml
   help | sed -n '/^stages:/,/^$/p'
   exit 0
 fi

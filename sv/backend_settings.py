@@ -1,4 +1,4 @@
-"""What a system's YAML says of its back ends: `backends:` NAME: {name: cosine | plda, …}."""
+"""What a system's YAML says of its back ends: `backends:` NAME: {name: cosine | plda | classifier, …}."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sv.loss_settings import Loss, Softmax
 from sv.settings import Fraction, NonNegativeFloat, PositiveInt, Strict
+from sv.training_settings import Adam, Exponential, Optimiser
 
 LengthNorm = Literal["none", "simple", "model"]
 
@@ -65,6 +67,11 @@ class ProjectedBackend(Strict):
     total_covariance_factor: Fraction = 0.0  # of LDA: how much of the total covariance stands in the within-class one
     whiten: bool = False  # in place of LDA: the training vectors' covariance becomes I
 
+    @property
+    def some_speakers(self) -> bool:
+        """Whether it learns from some of the training speakers alone, where the recipe names them."""
+        return True
+
     @model_validator(mode="after")
     def _one_transform(self) -> ProjectedBackend:
         if self.whiten and self.lda_dim:
@@ -105,4 +112,41 @@ class PldaBackend(ProjectedBackend):
         return self.centre == "adapt" or self.adapt is not None
 
 
-Backend = Annotated[CosineBackend | PldaBackend, Field(discriminator="name")]
+class ClassifierBackend(ProjectedBackend):
+    """A small network that learns to tell the training speakers apart, and the cosine of its embeddings.
+
+    "Modular or monolithic", section 3, step 2; see `sv.backends.classifier.Classifier`. The paper leaves the sizes and
+    the optimiser open: these, and the number of steps, are our choice. A step is a batch in which every speaker is as
+    likely as any other; what training costs does not grow with the number of vectors.
+    """
+
+    name: Literal["classifier"]
+    speakers: Literal["all", "named"] = "all"  # named: those that the recipe trains PLDA on
+    length_norm: bool = True  # of what goes in
+    hidden_dims: tuple[PositiveInt, ...] = (512,)  # of the nonlinear layers
+    embedding_dim: PositiveInt = 256  # of the linear layer behind them, whose output is the embedding
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the hidden layers, in training
+    loss: Loss = Softmax(name="softmax")
+    steps: PositiveInt = 2000
+    batch_size: PositiveInt = 128
+    optimiser: Optimiser = Adam(name="adam", lr=1e-3)
+    schedule: Exponential = Exponential(name="exponential", final_ratio=0.01)
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether it learns from unlabelled vectors of the new domain."""
+        return self.centre == "adapt"
+
+    @property
+    def some_speakers(self) -> bool:
+        """Whether it learns from some of the training speakers alone, where the recipe names them."""
+        return self.speakers == "named"
+
+    @model_validator(mode="after")
+    def _some_nonlinear_layer(self) -> ClassifierBackend:
+        if not self.hidden_dims:
+            raise ValueError("hidden_dims: a nonlinear layer or more is needed; for a linear one there is lda_dim")
+        return self
+
+
+Backend = Annotated[CosineBackend | PldaBackend | ClassifierBackend, Field(discriminator="name")]

@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from sv.backend_settings import Backend
 from sv.errors import ConfigError
-from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
+from sv.loss_settings import Loss
+from sv.settings import NonNegativeFloat, PositiveInt, Strict
 from sv.training_settings import Training
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
@@ -97,21 +98,6 @@ class IVector(Strict):
     min_post: Annotated[float, Field(ge=0, lt=1)] = 0.025  # posteriors below it are dropped
 
 
-class Softmax(Strict):
-    """Linear layer and cross entropy over the training speakers."""
-
-    name: Literal["softmax"]
-
-
-class Margin(Strict):
-    """Additive margin of the cosine (am) or of the angle (aam); see `sv.losses.margin.MarginHead`."""
-
-    name: Literal["am", "aam"]
-    margin: Annotated[float, Field(ge=0, lt=1.5)]
-    scale: PositiveFloat = 30.0
-    normalise: bool = True  # embeddings to length 1; without it they keep theirs, in place of the scale
-
-
 class Extraction(Strict):
     """The network that embeddings are extracted with: of the last epoch or the best, or the mean of the last ones.
 
@@ -136,7 +122,7 @@ class System(Strict):
     augment: str | None = None  # NAME of conf/augment/NAME.yaml, whose copies are trained on beside the clean set
     ivector: IVector | None = None  # in place of the next three
     model: Annotated[XVector | ResNet1d, Field(discriminator="trunk")] | None = None
-    loss: Annotated[Softmax | Margin, Field(discriminator="name")] | None = None
+    loss: Loss | None = None
     training: Training | None = None
     extraction: Extraction = Extraction()
     backends: dict[str, Backend]
@@ -208,9 +194,14 @@ def find_systems(conf: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def load_system(
-    path: str | os.PathLike[str], overlays: Iterable[str | os.PathLike[str]] = (), sets: Iterable[str] = ()
+    path: str | os.PathLike[str],
+    overlays: Iterable[str | os.PathLike[str]] = (),
+    sets: Iterable[str] = (),
+    backends: Iterable[Path] = (),
 ) -> System:
     """Read a system's YAML, lay overlays (YAML of the same form) over it, then `path.to.key=value` settings.
+
+    First it gets more back ends, each the YAML of one, called by its file's name, which must not be one of its own.
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
     serve networks and i-vectors side by side (`lacks_block` tells). An overlay may have `models` by trunk in place of
@@ -221,6 +212,9 @@ def load_system(
     or setting that brought it in.
     """
     sources, trees = [str(path)], [read_yaml(path)]
+    for backend in backends:
+        sources.append(str(backend))
+        trees.append(_with_backend(trees[-1], backend, Path(path).stem))
     for overlay in overlays:
         sources.append(str(overlay))
         trees.append(laid_over(trees[-1], _that_fits(read_yaml(overlay), trees[-1])))
@@ -234,6 +228,17 @@ def load_system(
         return found
     first = next(source for source, tree in zip(sources, trees, strict=True) if _check(tree) == found)
     raise ConfigError(f"{first}: {found}")
+
+
+def _with_backend(tree: Tree, path: Path, system: str) -> Tree:
+    """`tree` with one more back end; ConfigError if it has one of that name."""
+    name, own = path.stem, tree.get("backends") or {}
+    if name in own:
+        raise ConfigError(
+            f"--backend {name}: the system {system} has a back end {name} of its own; change that by"
+            f" --set backends.{name}.KEY=VALUE, or give {path} another name"
+        )
+    return {**tree, "backends": {**own, name: read_yaml(path)}}
 
 
 def _that_fits(overlay: Tree, tree: Tree) -> Tree:

@@ -37,6 +37,9 @@ class RmsProp(Strict):
     weight_decay: NonNegativeFloat = 0.0
 
 
+Optimiser = Annotated[Adam | Sgd | RmsProp, Field(discriminator="name")]
+
+
 class Exponential(Strict):
     """The rate falls by the same factor every step, to `final_ratio` of the first."""
 
@@ -79,7 +82,7 @@ class Training(Strict):
     epochs: PositiveInt  # at most
     chunks_per_speaker: PositiveInt | None = None
     chunks_per_recording: PositiveInt | None = None
-    optimiser: Annotated[Adam | Sgd | RmsProp, Field(discriminator="name")]
+    optimiser: Optimiser
     schedule: Schedule = Exponential(name="exponential")
     stop_after: PositiveInt | None = None  # epochs without a lower held-out error; None: it does not end early
     start_from: str | None = None  # a system whose network, but for a layer on top, is what this one begins with

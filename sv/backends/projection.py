@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,3 +72,9 @@ class Projection:
             )
         centred_ND = x_ND - self.mean_D
         return centred_ND if self.matrix_KD1 is None else transform(self.matrix_KD1, centred_ND)
+
+
+def by_rows(function: Callable[..., np.ndarray], *rows: np.ndarray, block: int = 2048) -> np.ndarray:
+    """`function(*rows)`, some rows at a time, whose intermediate results stay small."""
+    parts = [function(*(array[start : start + block] for array in rows)) for start in range(0, len(rows[0]), block)]
+    return np.concatenate(parts)

@@ -27,19 +27,22 @@ def main() -> None:
     parser.add_argument("--ngpu", type=int, help="refuse if there are not as many GPUs (None: do not look)")
     parser.add_argument("--corpora", help="data roots given, as musan,rirs; refuse augmentations that lack theirs")
     parser.add_argument("--budget", help="conf/budgets/NAME.yaml, laid over every system")
+    parser.add_argument("--backend", action="append", default=[], metavar="NAME", help="add conf/backends/NAME.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="PATH.TO.KEY=VALUE", help="change a setting")
     parser.add_argument("--adapt", action="store_true", help="there is a set of unlabelled speech to adapt to")
     parser.add_argument("systems", nargs="+", help="names of conf/systems/*/NAME.yaml; one named twice is made once")
     args = parser.parse_args()
 
     budget = known_path(args.conf / "budgets", args.budget, ".yaml", "--budget") if args.budget else None
+    backends = [known_path(args.conf / "backends", name, ".yaml", "--backend") for name in dict.fromkeys(args.backend)]
+    added = tuple(f"backends.{name}." for name in args.backend)
     known = find_systems(args.conf)
     runs: list[Run] = []
     for name in with_starts(args.systems, known):
-        system = load_system(known[name], [budget] if budget else [], args.set)
+        system = load_system(known[name], [budget] if budget else [], args.set, backends)
         check_front_end(name, system, args.conf)
         check_augmentation(name, system, args.conf, args.corpora)
-        changed = budget or not all(lacks_block(system, setting) for setting in args.set)
+        changed = budget or not all(lacks_block(system, setting) or setting.startswith(added) for setting in args.set)
         if changed:  # no longer the paper's system: its figure does not apply
             system = system.model_copy(update={"published": None})
         runs.append(Run.plan(args.exp, f"{name}+{args.budget}" if budget else name, args.seed, system))

@@ -19,7 +19,10 @@ def main() -> None:
     parser.add_argument("--train", required=True, metavar="SET", help="set whose embeddings they learn from")
     parser.add_argument("--adapt", metavar="SET", help="set whose embeddings, without labels, some back ends adapt to")
     parser.add_argument(
-        "--speakers-of", type=Path, metavar="DATA", help="learn from the speakers of this data directory alone"
+        "--speakers-of",
+        type=Path,
+        metavar="DATA",
+        help="learn from the speakers of this data directory alone; a classifier does so with `speakers: named`",
     )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
@@ -39,7 +42,7 @@ def main() -> None:
                 record_of("extract", folder),
                 folder / "utt2spk",
                 *(adapt_to if settings.needs_adapt else []),
-                *speakers,
+                *(speakers if settings.some_speakers else []),
             ],
             settings=settings.model_dump(mode="json"),
         )
@@ -52,29 +55,42 @@ def main() -> None:
     utt2spk = read_table(folder / "utt2spk")
     if unknown := set(vectors.keys) - utt2spk.keys():
         raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} embeddings: {first_few(unknown)}")
-    if args.speakers_of:
+    some = vectors
+    if args.speakers_of and any(this.system.backends[name].some_speakers for name in waiting):
         known = set(read_table(args.speakers_of / "utt2spk").values())
-        vectors = vectors.only([key for key in vectors.keys if utt2spk[key] in known])
-    speakers, speaker_N = np.unique([utt2spk[key] for key in vectors.keys], return_inverse=True)
+        some = vectors.only([key for key in vectors.keys if utt2spk[key] in known])
     adapt_MD = None
     if any(this.system.backends[name].needs_adapt for name in waiting):
         adapt_MD = Vectors.read(this.embeddings(args.adapt) / "xvector.scp").x_ND
-    single = int((np.bincount(speaker_N) == 1).sum())
     for name, step in waiting.items():
+        settings, folder = this.system.backends[name], this.backend(name)
+        learnt = some if settings.some_speakers else vectors
+        speakers, speaker_N = np.unique([utt2spk[key] for key in learnt.keys], return_inverse=True)
         step.begin()
+        for path in files_in(folder):  # of another form, perhaps
+            path.unlink()
         try:
-            backend = train_backend(this.system.backends[name], vectors.x_ND, speaker_N, adapt_MD)
+            backend = train_backend(
+                settings,
+                learnt.x_ND,
+                speaker_N,
+                adapt_MD,
+                this.seed,
+                log=lambda line, at=folder: print(f"{at}: {line}"),
+            )
         except DataError as error:
             raise DataError(f"{this.path}: back end {name}: {error}") from None
-        backend.save(this.backend(name))
-        step.done(
-            [path for path in this.backend(name).iterdir() if path.is_file()],
-            embeddings=len(vectors.keys),
-            speakers=len(speakers),
-        )
-        adapted = f", adapted to {len(adapt_MD)}" if this.system.backends[name].needs_adapt else ""
-        counts = f"{len(vectors.keys)} embeddings of {len(speakers)} speakers, {single} with a single one"
-        print(f"{this.backend(name)}: {counts}{adapted}")
+        backend.save(folder)
+        step.done(files_in(folder), embeddings=len(speaker_N), speakers=len(speakers))
+        adapted = f", adapted to {len(adapt_MD)}" if settings.needs_adapt else ""
+        single = int((np.bincount(speaker_N) == 1).sum())
+        counts = f"{len(speaker_N)} embeddings of {len(speakers)} speakers, {single} with a single one"
+        print(f"{folder}: {counts}{adapted}")
+
+
+def files_in(folder: Path) -> list[Path]:
+    """A back end's parameters."""
+    return [path for path in folder.iterdir() if path.is_file()]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from sv.loss_settings import Loss, Margin
 from sv.losses.margin import MarginHead
 from sv.losses.softmax import SoftmaxHead
 from sv.models.embedder import Embedder
 from sv.models.resnet1d import ResNet1d
 from sv.models.xvector import XVectorNet
-from sv.system import Margin, System
 from sv.system import ResNet1d as ResNet1dSettings
+from sv.system import System
 
 
 def build_model(system: System, feature_dim: int) -> Embedder:
@@ -21,9 +22,8 @@ def build_model(system: System, feature_dim: int) -> Embedder:
     return XVectorNet(feature_dim, m.frame_channels, m.embedding_dim, m.segment_channels)
 
 
-def build_head(system: System, input_dim: int, num_speakers: int) -> torch.nn.Module:
-    """The loss head that `loss.name` names: `head(x_BE, speaker_B) -> (loss, logits_BS)`."""
-    loss = system.loss
+def build_head(loss: Loss, input_dim: int, num_speakers: int) -> torch.nn.Module:
+    """The loss head that `name` names: `head(x_BE, speaker_B) -> (loss, logits_BS)`."""
     if isinstance(loss, Margin):
         return MarginHead(input_dim, num_speakers, loss.name, loss.margin, loss.scale, loss.normalise)
     return SoftmaxHead(input_dim, num_speakers)

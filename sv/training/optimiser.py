@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import torch
 
-from sv.training_settings import Adam, RmsProp, Sgd
+from sv.training_settings import Optimiser, RmsProp, Sgd
 
 
-def build_optimiser(settings: Adam | Sgd | RmsProp, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimiser(settings: Optimiser, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of some parameters; the loop sets its learning rate at every step."""
     if isinstance(settings, Sgd):
         return torch.optim.SGD(

@@ -81,7 +81,7 @@ def train_network(
 
     torch.manual_seed(this.seed)
     model = build_model(this.system, reader.dim).to(device)
-    head = build_head(this.system, model.output_dim, len(sampler.speakers)).to(device)
+    head = build_head(this.system.loss, model.output_dim, len(sampler.speakers)).to(device)
     if shortest < model.min_frames:
         raise ConfigError(
             f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {shortest} frames, the network needs"

@@ -68,7 +68,7 @@ def chunks_a_second(system: System, folder: Path, steps: int) -> tuple[float, fl
 
     torch.manual_seed(1)
     model = build_model(system, reader.dim)
-    head = build_head(system, model.output_dim, len(sampler.speakers))
+    head = build_head(system.loss, model.output_dim, len(sampler.speakers))
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
 
     def step(x_BTF: torch.Tensor, speaker_B: torch.Tensor) -> None:

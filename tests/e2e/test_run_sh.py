@@ -152,6 +152,19 @@ def test_another_seed_is_another_run(run_sh, finished):
     assert {row["seed"] for row in json.loads((work / "exp/mini/report/results.json").read_text())} == {1, 2}
 
 
+def test_a_back_end_can_be_added_to_runs_that_are_there(run_sh, finished):
+    """From stage 6 on: the others are left alone, and it has its row of both systems, calibrated as theirs."""
+    _, work = finished
+    steps = ("--backend", "modular", "--set", "backends.modular.steps=20")
+    result = run_sh("--work", work, "--stage", "6", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY, *steps)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("backend/plda: unchanged, skipped") == 2
+    rows = json.loads((work / "exp/mini/report/results.json").read_text())
+    found = {row["system"]: row for row in rows if row["backend"] == "modular" and row["seed"] == 1}
+    assert set(found) == {"xvector-small", "ivector-small"}
+    assert all("on the list calibration (" in row["calibrated"] for row in found.values())
+
+
 def test_a_trained_run_refuses_another_configuration(run_sh, finished):
     """One line that names the setting and both values, and what to repeat; no embedding is made or taken."""
     _, work = finished
@@ -219,6 +232,8 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
         (["--set", "training.epochs=many"], "training.epochs"),
         (["--set", "backends.new={name: cosine, centre: adapt}"], "the back end new learns from unlabelled speech"),
         (["--systems", "xvector-small", "--set", "ivector.dim=9"], "none of the systems has a block ivector"),
+        (["--backend", "moduler"], "--backend: there is no conf/backends/moduler.yaml; did you mean modular?"),
+        (["--backend", "plda"], "--backend plda: the system xvector-small has a back end plda of its own"),
         (["--budget", "shrt"], "did you mean short?"),
         (["--recipe", "voxceleb"], "--data-root voxceleb1=DIR"),
         (["--recipe", "voxceleb", "--data-root", "voxceleb1=/nowhere"], "/nowhere: no such folder"),
@@ -260,10 +275,10 @@ def test_help_names_every_option(run_sh):
     assert known - set(run_sh("--help").stdout.replace("=", " ").split()) <= {"-h"}
 
 
-def test_list_names_recipes_systems_and_stages(run_sh):
-    """--list prints all three kinds."""
+def test_list_names_recipes_systems_back_ends_and_stages(run_sh):
+    """--list prints all four kinds."""
     out = run_sh("--list").stdout
-    for file in (ROOT / "conf" / "systems").glob("*/*.yaml"):
+    for file in (*(ROOT / "conf" / "systems").glob("*/*.yaml"), *(ROOT / "conf" / "backends").glob("*.yaml")):
         assert re.search(rf"^  {re.escape(file.stem)} +{re.escape(file.read_text().splitlines()[0][2:])}$", out, re.M)
     assert all(f"\n  {file.parent.name} " in out for file in (ROOT / "recipes").glob("*/recipe.sh"))
     assert "stages: 0 data lists" in out

@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 from kaldi_text import training_set
 
-from sv.backend_settings import Clusters, Coral, CoralPlus, CosineBackend, KaldiAdaptation, PldaBackend
+from sv.backend_settings import (
+    ClassifierBackend,
+    Clusters,
+    Coral,
+    CoralPlus,
+    CosineBackend,
+    KaldiAdaptation,
+    PldaBackend,
+)
 from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
-from sv.backends.backend import ProjectedPlda, load_backend, train_backend
+from sv.backends.backend import load_backend, train_backend
 from sv.backends.clustering import clusters
 from sv.backends.lda import lda, normalise_length, transform
 from sv.backends.plda import llr_factors, train_plda
+from sv.backends.projected_plda import ProjectedPlda
 from sv.errors import DataError
 
 X_ND, SPEAKER_N = training_set()
@@ -38,6 +47,17 @@ SETTINGS = {
             Clusters(name="clusters", num_speakers=9),
         )
     },
+    "classifier": ClassifierBackend(name="classifier", hidden_dims=(9, 7), embedding_dim=6, steps=3),
+    "classifier, all else": ClassifierBackend(
+        name="classifier",
+        lda_dim=8,
+        length_norm=False,
+        hidden_dims=(9,),
+        embedding_dim=6,
+        dropout=0.5,
+        steps=3,
+        centre="adapt",
+    ),
 }
 ADAPT_MD = RNG.normal(size=(60, 12)) * np.linspace(1, 4, 12) + 2
 
@@ -70,7 +90,9 @@ def test_training_twice_writes_the_same_bytes(tmp_path, name):
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     settings = SETTINGS[name]
     transforms = ["transform.mat"] * bool(settings.lda_dim or settings.whiten)
-    assert files == ["mean.vec", *(["plda"] if "plda" in name else []), *transforms]
+    layers = [f"layer{n + 1}.mat" for n in range(len(getattr(settings, "hidden_dims", ())) + 1)]
+    own = {"cosine": [], "plda": ["plda"], "classifier": layers}[settings.name]
+    assert files == sorted(["mean.vec", *own, *transforms])
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
@@ -189,7 +211,7 @@ def test_embeddings_of_another_size_are_one_line(name):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_back_end_that_was_not_trained_is_one_line(tmp_path, name):
-    with pytest.raises(DataError, match=r"mean\.vec: cannot be read .*; run the stage that makes it"):
+    with pytest.raises(DataError, match=r"(mean\.vec|layer1\.mat): cannot be read .*; run the stage that makes it"):
         load_backend(SETTINGS[name], tmp_path)
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def state(run, speakers=3, seed=0, steps=2):
     """A state after a few steps, so that the optimiser has something to remember."""
     torch.manual_seed(seed)
-    model, head = build_model(run.system, 4), build_head(run.system, 8, speakers)
+    model, head = build_model(run.system, 4), build_head(run.system.loss, 8, speakers)
     optimiser = build_optimiser(run.system.training.optimiser, [*model.parameters(), *head.parameters()])
     for _ in range(steps):
         loss, _ = head(model(torch.randn(6, 20, 4)), torch.arange(6) % speakers)

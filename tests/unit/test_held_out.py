@@ -102,7 +102,7 @@ def test_accuracy_is_of_single_chunks_in_evaluation_mode(tmp_path):
     speakers = sorted(set(utt2spk.values()))
     held = HeldOutChunks.of(reader, utt2spk, speakers, speakers, 40, 5, valid)
     torch.manual_seed(0)
-    model, head = build_model(system, reader.dim), build_head(system, 8, 6)
+    model, head = build_model(system, reader.dim), build_head(system.loss, 8, 6)
     for _, buffer in model.named_buffers():
         if buffer.dtype == torch.float32:
             buffer.uniform_(0.5, 1.5)

@@ -130,6 +130,28 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
     ]
 
 
+def test_a_back_end_is_added_to_every_system_under_its_files_name(tmp_path, monkeypatch):
+    """Beside their own, once; set as may be, it leaves the system its published figure, which names back ends."""
+    twice = ("--backend", "network", "--backend", "network", "--set", "backends.network.hidden_dims=[9]")
+    configure_command(monkeypatch, "--exp", tmp_path, *twice, *SYSTEMS)
+    for name in SYSTEMS:
+        system, own = Run.open(tmp_path / name / "seed1").system, load_system(SYSTEMS[name])
+        assert list(system.backends) == [*own.backends, "network"]
+        assert system.backends["network"].hidden_dims == (9,)
+        assert system.published == own.published
+    assert Run.open(tmp_path / "published" / "seed1").system.published
+
+
+def test_budgets_and_settings_go_over_an_added_back_end(tmp_path, monkeypatch):
+    options = ("--budget", "short", "--set", "backends.network.steps=3", "--set", "backends.network.loss.name=softmax")
+    budget = (CONF / "budgets" / "short.yaml").read_text()
+    conf = Path(shutil.copytree(CONF, tmp_path / "conf"))
+    (conf / "budgets" / "short.yaml").write_text(f"{budget}\nbackends: {{network: {{embedding_dim: 3}}}}\n")
+    configure_command(monkeypatch, "--conf", conf, "--exp", tmp_path / "exp", "--backend", "network", *options, "small")
+    network = Run.open(tmp_path / "exp" / "small+short" / "seed1").system.backends["network"]
+    assert (network.steps, network.embedding_dim, network.hidden_dims) == (3, 3, (8,))
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -137,6 +159,13 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
         (["small", "publshed"], "unknown system publshed; did you mean published?"),
         (["--budget", "shrt", "small"], "budgets/shrt.yaml; did you mean short?"),
         (["--budget", "../budgets/short", "small"], "budgets/../budgets/short.yaml; there is short"),
+        (["--backend", "netwrk", "small"], "--backend: there is no"),
+        (["--backend", "netwrk", "small"], "backends/netwrk.yaml; did you mean network?"),
+        (
+            ["--backend", "plda", "small"],
+            "--backend plda: the system small has a back end plda of its own; change",
+        ),
+        (["--backend", "network", "--set", "backends.network.step=3", "small"], "did you mean steps?"),
         (["--set", "features=mfcc99", "small"], "features/mfcc99.conf; there is mfcc13_16k, mfcc23_8k"),
         (["--set", "vad=webrtc4", "small"], "vad/webrtc4.conf; did you mean webrtc3?"),
         (["--set", "features=mfcc13_16k", "small"], "vad energy decides on the log-energy, which mfcc13_16k does not"),

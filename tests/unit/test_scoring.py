@@ -1,5 +1,6 @@
 """Scores of trial lists: joined by name, blocks and pairs alike, models of several utterances, score files."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -386,3 +387,58 @@ def test_back_ends_may_learn_from_the_speakers_of_another_set_alone(run, tmp_pat
     write_table(tmp_path / "data" / "none" / "utt2spk", {"x-1": "x"})
     with pytest.raises(DataError, match="no embedding is of the speakers asked for"):
         command(monkeypatch, train_backends, "--train", "train", "--speakers-of", tmp_path / "data" / "none", run.path)
+
+
+def with_network(run, *sets):
+    """The run, with tests/data/conf's classifier as a back end too."""
+    return Run.create(
+        "exp", "x", 1, load_system(find_systems(CONF)["small"], (), sets, [CONF / "backends/network.yaml"])
+    )
+
+
+def test_a_classifier_is_trained_and_scored_as_any_back_end(run, tmp_path, monkeypatch, capsys):
+    """What it learnt in a line; nothing done twice; another setting trains it anew, and no old file stays."""
+    trials = write_trials(tmp_path, [f"s{s}-0" for s in range(10)], [f"s{s}-1" for s in range(10)])
+    run = with_network(run, "backends.network.hidden_dims=[8, 6]")
+    with pytest.raises(DataError, match="run the stage that makes it"):
+        command(monkeypatch, score, "--enrol", "test", "--test", "test", run.path, trials)
+    command(monkeypatch, train_backends, "--train", "train", run.path)
+    said = capsys.readouterr().out
+    assert re.search(r"backend/network: classifier of 10 speakers, 20 steps in .* s; of the last 20: loss \d", said)
+    assert "backend/network: 80 embeddings of 10 speakers, 0 with a single one" in said
+    assert "backend/plda: unchanged, skipped" in said
+    assert (run.backend("network") / "layer3.mat").exists()
+    command(monkeypatch, score, "--enrol", "test", "--test", "test", run.path, trials)
+    scores = run.scores("list", "network").read_text().splitlines()
+    assert len(scores) == 100
+    assert all(-1 <= float(line.split()[2]) <= 1 for line in scores)
+    run = with_network(run)
+    with pytest.raises(ConfigError, match=r"network was trained with hidden_dims = \[8, 6\], which is now \[8\]"):
+        command(monkeypatch, score, "--enrol", "test", "--test", "test", run.path, trials)
+    command(monkeypatch, train_backends, "--train", "train", run.path)
+    files = sorted(path.name for path in run.backend("network").iterdir())
+    assert files == [".done", "layer1.mat", "layer2.mat", "mean.vec"]
+
+
+def test_a_classifier_learns_of_all_speakers_unless_told_otherwise(run, tmp_path, monkeypatch, capsys):
+    """Where PLDA is trained on some; which they are is nothing to it."""
+    table = tmp_path / "data" / "some" / "utt2spk"
+    options = ("--train", "train", "--speakers-of", table.parent, run.path)
+    run = with_network(run)
+    for some, last in (("s0", "s5"), ("s0", "s6")):
+        write_table(table, {f"{some}-0": some, "s1-0": "s1", "s2-0": "s2", "s3-0": "s3", f"{last}-0": last})
+        capsys.readouterr()
+        command(monkeypatch, train_backends, *options)
+    said = capsys.readouterr().out
+    assert "backend/network: unchanged, skipped" in said
+    assert "backend/plda: 40 embeddings of 5 speakers" in said
+    with_network(run, "backends.network.speakers=named")
+    command(monkeypatch, train_backends, *options)
+    assert "backend/network: 40 embeddings of 5 speakers" in capsys.readouterr().out
+
+
+def test_a_classifier_that_fails_is_one_line_and_leaves_nothing(run, monkeypatch):
+    run = with_network(run, "backends.network.optimiser={name: sgd, lr: 1.0e+30}")
+    with pytest.raises(DataError, match=r"x/seed1: back end network: the loss is no longer a number \(step \d+\)"):
+        command(monkeypatch, train_backends, "--train", "train", run.path)
+    assert [path.name for path in run.backend("network").iterdir()] == [".done"]

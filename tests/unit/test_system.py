@@ -40,6 +40,13 @@ def test_every_budget_applies_to_every_system(name, budget):
     assert system.features == load_system(SYSTEMS[name]).features
 
 
+@pytest.mark.parametrize("path", sorted((CONF / "backends").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
+    """Its first line is the comment that --list shows. R28-softmax is scored by cosine alone."""
+    assert path.read_text().startswith("# ")
+    assert list(load_system(SYSTEMS["R28-softmax"], backends=[path]).backends) == ["cosine", path.stem]
+
+
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
@@ -104,7 +111,16 @@ def test_every_budget_applies_to_every_system(name, budget):
             "unknown key model.zzz; there is trunk, frame_channels, embedding_dim, segment_channels",
         ),
         ("loss={name: aam, margin: 2}", "loss.margin: should be less than 1.5 (is 2)"),
-        ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda'"),
+        (
+            "backends.m={name: classifier, hidden_dims: []}",
+            "hidden_dims: a nonlinear layer or more is needed; for a linear one there is lda_dim",
+        ),
+        ("backends.m={name: classifier, step: 3}", "unknown key backends.m.step; did you mean steps?"),
+        (
+            "backends.m={name: classifier, schedule: {name: plateau}}",
+            "backends.m.schedule.name: 'plateau' is not one of 'exponential'",
+        ),
+        ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda', 'classifier'"),
     ],
 )
 def test_a_wrong_setting_is_one_line_naming_the_key(setting, problem):
