@@ -12,6 +12,8 @@ from sv.data.tables import read_lines, write_lines
 from sv.data.trials import Trials
 from sv.errors import DataError
 
+PARTITIONS = "partitions"
+
 
 def write_partitions(path: Path, cells: Iterable[tuple[str, str, str]]) -> None:
     """Write enrolment id, test id and partition of trials."""
