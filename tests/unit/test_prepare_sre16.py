@@ -1,5 +1,7 @@
 """`local/prepare_sre16.py` on small trees written by hand."""
 
+import os
+
 import numpy as np
 import pytest
 from audio_files import mulaw_value
@@ -202,6 +204,42 @@ def test_absent_recordings_are_listed_and_their_trials_kept(root, out):
     assert "trials_yue: 2 trials (1 target)\n" in said
     assert len(Trials.read(out / "sre16_eval_test/trials_pooled")) == 6
     assert list(validate(out / "sre16_eval_test", enrol=out / "sre16_eval_enroll")) == []
+
+
+def sphere(before, after):
+    return lambda whole: whole.replace(before, after, 1)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (lambda whole: whole[:-2], "truncated, has 2 of 4 samples; get it again"),
+        (lambda whole: whole[:1024], "a header only, no samples"),
+        (lambda whole: whole[:20], "damaged SPHERE header ("),
+        (lambda whole: b"", "the file is empty (0 bytes)"),
+        (lambda whole: b"<html>not found</html>", "cannot be decoded ("),
+        (sphere(b"sample_count -i 4", b"sample_count -i x"), "damaged SPHERE header ("),
+        (sphere(b"-s4 ulaw", b"-s4 mp99"), "cannot be decoded ("),
+    ],
+)
+def test_broken_recordings_are_listed_with_the_reason(root, out, broken, reason):
+    """Of enrolment and test alike; the program goes on, and what it wrote is valid."""
+    for path in (root / "data/test/tbb.sph", root / "data/enrollment/ecc.sph"):
+        path.write_bytes(broken(path.read_bytes()))
+    said = prepared("prepare_sre16", root, out)
+    for name, utt, path in (("test", "1001_sre16-tbb", "test/tbb"), ("enroll", "1001_sre16-ecc", "enrollment/ecc")):
+        dropped = read_table(out / f"sre16_eval_{name}/dropped.txt")
+        assert list(dropped) == [utt]
+        assert dropped[utt].startswith(f"{root}/data/{path}.sph: {reason}")
+        assert f"sre16_eval_{name}: 1 left out, see dropped.txt (first: {utt}: {dropped[utt]})\n" in said
+    assert list(validate(out / "sre16_eval_test", True, 8000, enrol=out / "sre16_eval_enroll")) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_recording_that_may_not_be_read_is_listed(root, out):
+    (root / "data/test/tbb.sph").chmod(0)
+    prepared("prepare_sre16", root, out)
+    assert "ermission denied" in read_table(out / "sre16_eval_test/dropped.txt")["1001_sre16-tbb"]
 
 
 def test_other_parts_may_be_absent(root, out):
