@@ -28,12 +28,11 @@ def read_partitions(path: Path, trials: Trials) -> list[str]:
     cell_of: dict[str, str] = {}
     seen: dict[str, str] = {}  # one string a partition, not one a trial
     for number, line in enumerate(read_lines(path), 1):
-        try:
-            enrol, test, cell = line.split()
-        except ValueError:
-            raise DataError(f"{path}:{number}: {line.strip()!r} is not 'enrol test partition'") from None
-        if cell_of.setdefault(f"{enrol} {test}", seen.setdefault(cell, cell)) != cell:
-            raise DataError(f"{path}:{number}: {enrol} {test} is in another partition in an earlier line")
+        pair, _, cell = line.strip().rpartition(" ")
+        if pair.count(" ") != 1:
+            raise DataError(f"{path}:{number}: {line.strip()!r} is not 'enrol test partition'")
+        if cell_of.setdefault(pair, seen.setdefault(cell, cell)) != cell:
+            raise DataError(f"{path}:{number}: {pair} is in another partition in an earlier line")
     pairs = list(map(" ".join, zip(trials.enrol, trials.test, strict=True)))
     if missing := [pair for pair in pairs if pair not in cell_of]:
         raise DataError(f"{path}: {len(missing)} of {len(pairs)} trials have no partition (first: {missing[0]})")
