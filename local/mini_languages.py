@@ -43,6 +43,25 @@ LANGUAGES = {
         coda_chance=0.25,
         shifts={"aa": (1.0, 1.15, 1.0), "eh": (0.92, 1.05, 1.0)},
     ),
+    # three vowels, closed syllables as often as not
+    "ceb": Language(
+        vowels=("i", "aa", "u"),
+        onsets=("p", "b", "t", "d", "k", "g", "m", "n", "s", "hh", "l", "w", "y"),
+        codas=("n", "m", "k", "t", "p", "s", "l"),
+        onset_chance=0.95,
+        coda_chance=0.45,
+        shifts={"aa": (0.95, 1.12, 1.0), "u": (1.1, 1.05, 1.0)},
+    ),
+    # four tones, few codas
+    "cmn": Language(
+        vowels=("i", "u", "aa", "ah", "eh", "er"),
+        onsets=("p", "t", "k", "m", "n", "f", "s", "sh", "hh", "l", "r", "w", "y"),
+        codas=("n", "r"),
+        onset_chance=0.9,
+        coda_chance=0.35,
+        tones=((4, 4), (-1, 3), (-3, -4), (5, -3)),
+        shifts={"er": (0.9, 1.0, 1.3), "eh": (0.95, 1.05, 1.0)},
+    ),
     # six tones, no voiced stops, rounded front vowels in the place of two others
     "yue": Language(
         vowels=("i", "ih", "eh", "aa", "ao", "u", "er", "ah"),

@@ -3,9 +3,11 @@
     sre04/ sre08_train/ sre08/ sre10/ mixer6/     English-like calls of two sides, each with its own kind of key;
     swbd_cellular1/ swbd2_phase1/                 speaker_list/ has that of sre04
     sre16/                                        the evaluation: two languages, models of one and three segments
-    sre16_dev/data/unlabeled/major/               calls in the two languages, of other speakers, unlabelled
+    sre16_dev/                                    the development part: the same of other languages and speakers;
+    sre16_dev/data/unlabeled/major/               calls in the evaluation's languages, of yet others, unlabelled
 
-Below, a side is who speaks on one channel of a call; a model's and a test's segments are sides by themselves.
+Below, a side is who speaks on one channel of a call; a model's and a test's segments are sides by themselves. A third
+of a speaker's tested calls come from the phone, that is, the line, of an enrolled one.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from mini_languages import LANGUAGES
 from mini_speech import HOP, RATE, draw_mood, draw_voice, generator, utterance
 from mini_telephone import at_8_khz, draw_line, write_sphere
 
-VERSION = 1  # raise it with any change that alters the recordings or the tables
-TRAIN, EVAL, UNLABELLED = 10, 11, 12  # parts of addresses; 0 and 1 are the other layout's
+VERSION = 2  # raise it with any change that alters the recordings or the tables
+TRAIN, EVAL, UNLABELLED, DEV = 10, 11, 12, 13  # parts of addresses; 0 and 1 are the other layout's
 CHANNEL, TURNS, SPEECH = 1, 2, 3  # fifth part of an address; 0 is the mood
 DEFAULTS = {"seed": 0, "dev_speakers": 120, "test_speakers": 48, "sessions": 6}
 LEAST = {"dev_speakers": 12, "test_speakers": 8, "sessions": 2}
@@ -36,9 +38,27 @@ CORPORA = {
     "swbd_cellular1": (0.2, "cellular"),
     "swbd2_phase1": (0.2, "land"),
 }
+FIRST_TESTED = 3  # session; those before it are enrolled
 TESTS = (3, 2)  # calls of a speaker of the evaluation that are tested, and segments of each
 SECONDS = {"call": (18.0, 26.0), "enrolment": (16.0, 24.0), "test": (8.0, 20.0), "unlabelled": (8.0, 20.0)}
 KEYS_08 = "data/keys/NIST_SRE08_KEYS.v0.1"
+
+
+class Part(NamedTuple):
+    """The evaluation or the development part: its part of addresses, name, folder and languages."""
+
+    address: int
+    name: str
+    folder: str
+    languages: tuple[str, str]
+
+    def speakers(self, options: dict[str, int]) -> range:
+        """Of the development part half as many as of the evaluation, and of either both sorts of models."""
+        tested = options["test_speakers"]
+        return range(tested if self.address == EVAL else max(LEAST["test_speakers"], tested // 2))
+
+
+PARTS = (Part(EVAL, "eval", "sre16", ("tgl", "yue")), Part(DEV, "dev", "sre16_dev", ("ceb", "cmn")))
 
 
 class Side(NamedTuple):
@@ -49,6 +69,11 @@ class Side(NamedTuple):
     session: int
     language: str
     number: int = 0
+
+    @property
+    def phone(self) -> int:
+        """The session in which this phone was first used: a tested one's is the first enrolled one's."""
+        return 0 if self.part in (EVAL, DEV) and self.session == FIRST_TESTED else self.session
 
 
 class Call(NamedTuple):
@@ -82,12 +107,13 @@ def recordings(options: dict[str, int]) -> list[Call]:
         for corpus, (_, line) in CORPORA.items()
         for call in training_calls(corpus, options)
     ]
-    for segment, side, _ in enrolment(options):
-        calls.append(Call(f"sre16/data/enrollment/{segment}.sph", (side,), "abroad", "enrolment"))
-    for segment, side, _ in tests(options):
-        calls.append(Call(f"sre16/data/test/{segment}.sph", (side,), "abroad", "test"))
+    for part in PARTS:
+        for segment, side, _ in enrolment(part, options):
+            calls.append(Call(f"{part.folder}/data/enrollment/{segment}.sph", (side,), "abroad", "enrolment"))
+        for segment, side, _ in tests(part, options):
+            calls.append(Call(f"{part.folder}/data/test/{segment}.sph", (side,), "abroad", "test"))
     for number in range(unlabelled(options)):
-        side = Side(UNLABELLED, number // 4, number % 4, language_of(number // 4))
+        side = Side(UNLABELLED, number // 4, number % 4, language_of(number // 4, PARTS[0]))
         path = f"sre16_dev/data/unlabeled/major/sre16_major_{number + 1:04d}.sph"
         calls.append(Call(path, (side,), "abroad", "unlabelled"))
     return calls
@@ -129,7 +155,7 @@ def _side(seed: int, side: Side, line: str, blocks: int, turns: list[tuple[int, 
         turn_T, share = utterance(voice, draw_mood(*address), (length_s, length_s), rng, language)
         speech_T[start * HOP : end * HOP] = turn_T
         active += share * len(turn_T) / len(speech_T)
-    return at_8_khz(record(speech_T, active, draw_line(line, *address, CHANNEL), rng))
+    return at_8_khz(record(speech_T, active, draw_line(line, *address[:-1], side.phone, CHANNEL), rng))
 
 
 # ---- who speaks where ------------------------------------------------------------------------------------
@@ -174,9 +200,9 @@ def place(corpus: str, call: TrainingCall) -> str:
     }[corpus]
 
 
-def language_of(speaker: int) -> str:
+def language_of(speaker: int, part: Part) -> str:
     """A man and a woman of one language, then of the other."""
-    return ("tgl", "yue")[speaker // 2 % 2]
+    return part.languages[speaker // 2 % 2]
 
 
 def model(speaker: int) -> str:
@@ -187,21 +213,21 @@ def call_id(speaker: int, session: int) -> str:
     return f"{speaker + 1:04d}{session:02d}"
 
 
-def enrolment(options: dict[str, int]) -> Iterator[tuple[str, Side, str]]:
-    """Segments, sides and models: every other pair of a man and a woman has three segments, of a call each."""
-    for speaker in range(options["test_speakers"]):
-        for session in range(3 if speaker // 4 % 2 else 1):
+def enrolment(part: Part, options: dict[str, int]) -> Iterator[tuple[str, Side, str]]:
+    """Segments, sides and models: every other four have three segments, of a call each."""
+    for speaker in part.speakers(options):
+        for session in range(FIRST_TESTED if speaker // 4 % 2 else 1):
             segment = f"e{speaker:03d}{session}_sre16"
-            yield segment, Side(EVAL, speaker, session, language_of(speaker)), model(speaker)
+            yield segment, Side(part.address, speaker, session, language_of(speaker, part)), model(speaker)
 
 
-def tests(options: dict[str, int]) -> Iterator[tuple[str, Side, str]]:
+def tests(part: Part, options: dict[str, int]) -> Iterator[tuple[str, Side, str]]:
     """Test segments, sides and calls."""
     calls, segments = TESTS
-    for speaker in range(options["test_speakers"]):
-        for session in range(3, 3 + calls):
+    for speaker in part.speakers(options):
+        for session in range(FIRST_TESTED, FIRST_TESTED + calls):
             for number in range(segments):
-                side = Side(EVAL, speaker, session, language_of(speaker), number)
+                side = Side(part.address, speaker, session, language_of(speaker, part), number)
                 yield f"t{speaker:03d}{session}{number}_sre16", side, call_id(speaker, session)
 
 
@@ -228,9 +254,10 @@ def write_tables(root: Path, options: dict[str, int]) -> str:
     }
     for corpus, write in tables.items():
         write(root, training_calls(corpus, options))
-    num_trials = _sre16(root / "sre16", options)
-    speakers = sum(len(corpus_speakers(corpus, options)) for corpus in CORPORA)
-    return f"{speakers} + {options['test_speakers']} speakers, {num_trials} trials"
+    num_trials = [_sre16(root / part.folder, part, options) for part in PARTS]
+    speakers = [sum(len(corpus_speakers(corpus, options)) for corpus in CORPORA)]
+    speakers += [len(part.speakers(options)) for part in PARTS]
+    return f"{' + '.join(map(str, speakers))} speakers, {' + '.join(map(str, num_trials))} trials"
 
 
 def _sides(calls: list[TrainingCall]) -> Iterator[tuple[TrainingCall, str, int]]:
@@ -299,28 +326,32 @@ def _swbd(call: TrainingCall, what: Callable[[int], str]) -> list[str]:
     return [what(speaker).upper() for speaker in call.speakers]
 
 
-def _sre16(root: Path, options: dict[str, int]) -> int:
-    """The evaluation's tables; trials are all within a language and gender, as they were there."""
-    models, segments = list(enrolment(options)), list(tests(options))
+def _sre16(root: Path, part: Part, options: dict[str, int]) -> int:
+    """The tables of a part; trials are all within a language and gender, as they were there."""
+    models, segments = list(enrolment(part, options)), list(tests(part, options))
     _write(
-        root / "docs/sre16_eval_enrollment.tsv",
+        root / f"docs/sre16_{part.name}_enrollment.tsv",
         ["modelid\tsegment\tside", *(f"{name}\t{segment}\ta" for segment, _, name in models)],
     )
-    trials = [
-        f"{model(speaker)}\t{segment}\ta\t{'target' if side.speaker == speaker else 'nontarget'}"
-        for speaker in range(options["test_speakers"])
-        for segment, side, _ in segments
-        if side.speaker % 4 == speaker % 4  # men or women of a language
-    ]
-    _write(root / "docs/sre16_eval_trial_key.tsv", ["modelid\tsegment\tside\ttargettype", *trials])
+    columns = ("modelid", "segment", "side", "targettype", "num_enroll_segs", "phone_num_match", "gender", "language")
+    trials = []
+    for speaker in part.speakers(options):
+        enrolled = [side for _, side, _ in models if side.speaker == speaker]
+        for segment, side, _ in segments:
+            if side.speaker % 4 == speaker % 4:  # men or women of a language
+                kind = "target" if side.speaker == speaker else "nontarget"
+                same_phone = any((side.speaker, side.phone) == (one.speaker, one.phone) for one in enrolled)
+                where = (str(len(enrolled)), "NY"[same_phone], {"m": "male", "f": "female"}[gender(speaker)])
+                trials.append("\t".join([model(speaker), segment, "a", kind, *where, side.language]))
+    _write(root / f"docs/sre16_{part.name}_trial_key.tsv", ["\t".join(columns), *trials])
     _write(
-        root / "docs/sre16_eval_segment_key.tsv",
+        root / f"docs/sre16_{part.name}_segment_key.tsv",
         ["segment\tcall_id", *(f"{name}\t{call}" for name, _, call in segments)],
     )
-    enrolled = [(name, call_id(side.speaker, side.session)) for name, side, _ in models]
+    calls_of_models = [(name, call_id(side.speaker, side.session)) for name, side, _ in models]
     _write(
-        root / "docs/sre16_eval_enrollment_segment_key.tsv",
-        ["segment\tcall_id", *(f"{name}\t{call}" for name, call in enrolled)],
+        root / f"docs/sre16_{part.name}_enrollment_segment_key.tsv",
+        ["segment\tcall_id", *(f"{name}\t{call}" for name, call in calls_of_models)],
     )
     sides = [side for _, side, _ in (*models, *segments)]
     calls = sorted({(call_id(side.speaker, side.session), side.language) for side in sides})

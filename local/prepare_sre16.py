@@ -6,13 +6,19 @@ data/dev/R148_0_0). --dev is the development and unlabelled data (LDC2016E46), w
 A model is a line of sre16_eval_enroll/models, its utterances behind it. The trials are in sre16_eval_test: all in
 trials_pooled, those of a language of the test segment in trials_tgl and trials_yue; of the development part in
 trials_dev, trials_ceb and trials_cmn. The tables name models, not people: models whose target trials or enrolment
-share a segment are one speaker, who has the name of the first of them. Unlabelled recordings are their own speakers.
+share a segment are one speaker, who has the name of the first of them, with dev- before it in the development part,
+whose models are numbered as the evaluation's and are other people. Unlabelled recordings are their own speakers.
+
+Beside the trials stand the partitions that SRE16's figures are averaged over (`sv.equalised`): language of the test
+segment, gender, number of the model's enrolment segments and, of target trials, whether the phone is that of the
+enrolment. Gender and phone are columns of the key; without them there are none.
+
 ROOT/SYNTHETIC.txt goes into every set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +28,10 @@ from sphere_calls import CallSet, Recordings, digests, read_rows, recordings_bel
 
 from sv.cli import Parser, run
 from sv.data.datadir import LABEL
-from sv.data.tables import write_table
+from sv.data.partitions import PARTITIONS, write_partitions
+from sv.data.tables import read_lines, write_table
 from sv.data.trials import Trials, trial_files
+from sv.equalised import UNCOUNTED
 from sv.errors import DataError
 from sv.records import Step
 
@@ -35,10 +43,17 @@ class Part(NamedTuple):
     folders: tuple[str, ...]  # below the root
     languages: tuple[str, ...]
     all_trials: str  # name of the list of all trials; scores are kept by list, so each part has its own
+    prefix: str = ""  # of speakers
 
 
 EVAL = Part("eval", (".", "data/eval/R149_0_1", "R149_0_1"), ("tgl", "yue"), "pooled")
-DEV = Part("dev", (".", "data/dev/R148_0_0", "R148_0_0"), ("ceb", "cmn"), "dev")
+DEV = Part("dev", (".", "data/dev/R148_0_0", "R148_0_0"), ("ceb", "cmn"), "dev", "dev-")
+# Columns of the key by what they hold, as SRE16 or a later year spells them, and their values.
+COLUMNS = {"gender": ("gender", "sex"), "phone": ("phone_num_match", "phone_number_match", "same_phone_number")}
+VALUES = {
+    "gender": {"m": "m", "male": "m", "f": "f", "female": "f"},
+    "phone": {"y": "same", "yes": "same", "n": "other", "no": "other"},
+}
 
 
 class Listed(NamedTuple):
@@ -48,6 +63,8 @@ class Listed(NamedTuple):
     segment: str
     side: str
     is_target: bool
+    gender: str = ""  # m or f, as far as the key tells
+    phone: str = ""  # same or other
 
 
 @dataclass
@@ -137,12 +154,14 @@ def planned(part: Part, folder: Path, out: Path, root: Path) -> Callable[[], Non
         out,
         inputs=[enrolment, key, segments, enrolment_segments, calls, root / LABEL],
         digests=digests(recordings),
+        version=2,
     )
     if step.skip():
         return None
     tables = read_tables(enrolment, key, segments, enrolment_segments, calls)
     lists = trial_lists(part, tables, segments)
-    speaker_of = speakers(tables, key)
+    cells = partitions(tables, out / f"sre16_{part.name}_test", key)
+    speaker_of = {name: part.prefix + speaker for name, speaker in speakers(tables, key).items()}
     enrol_sides = {segment: side for model in tables.models.values() for segment, side in model.items()}
     test_sides = {trial.segment: trial.side for trial in tables.trials}
     enrol_set = segments_of(enrol_sides, speaker_of, tables, recordings[0])
@@ -161,6 +180,11 @@ def planned(part: Part, folder: Path, out: Path, root: Path) -> Callable[[], Non
             write_trials(test / f"trials_{name}", trials, speaker_of, test_set.dropped)
             for name, trials in lists.items()
         ]
+        (test / PARTITIONS).unlink(missing_ok=True)
+        if cells:
+            pairs = ((trial.model, utterance(trial.segment, speaker_of)) for trial in tables.trials)
+            write_partitions(test / PARTITIONS, ((*pair, cell) for pair, cell in zip(pairs, cells, strict=True)))
+            made.append(test / PARTITIONS)
         counts = {"enrol": len(enrol_set.utterances), "test": len(test_set.utterances), "trials": len(tables.trials)}
         step.done(made, **counts)
 
@@ -209,20 +233,58 @@ def read_tables(enrolment: Path, key: Path, segments: Path, enrolment_segments: 
     for _, (model, segment, side, *_) in read_rows(enrolment, "modelid, segment, side", None, is_header):
         models.setdefault(model, {})[segment] = side.lower()
     trials = []
-    for number, (model, segment, side, kind, *_) in read_rows(
-        key, "modelid, segment, side, targettype", None, is_header
-    ):
+    for number, (model, segment, side, kind, *more) in key_rows(key, is_header):
         if kind not in ("target", "nontarget"):
             raise DataError(f"{key}:{number}: {kind!r} is neither target nor nontarget")
         if model not in models:
             raise DataError(f"{key}:{number}: model {model} is not in {enrolment}")
-        trials.append(Listed(model, segment, side.lower(), kind == "target"))
+        trials.append(Listed(model, segment, side.lower(), kind == "target", *more))
     call = {}
     for table in (segments, enrolment_segments):
         if table == segments or table.exists():
             call |= {row[0]: row[1] for _, row in read_rows(table, "segment, call_id", None, is_header)}
     language = {row[0]: row[1].lower() for _, row in read_rows(calls, "call_id, language", None, is_header)}
     return Tables(models, trials, call, language)
+
+
+def key_rows(key: Path, is_header: Callable[[list[str]], bool]) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a trial key with their line numbers: model, segment, side, type, gender, phone.
+
+    The last two are "" where the key has no such column, or a trial none of its values.
+    """
+    first = next(read_lines(key, errors="replace"), "")
+    separator = "\t" if "\t" in first else None  # where tabs separate, a cell may be empty
+    header = [name.strip().lower() for name in first.split(separator)]
+    place = {what: header.index(name) for what, names in COLUMNS.items() for name in names if name in header}
+    for number, row in read_rows(key, "modelid, segment, side, targettype", separator, is_header):
+        found = row[:4]
+        for what in COLUMNS:
+            said = row[place[what]] if what in place and place[what] < len(row) else ""
+            found.append(VALUES[what].get(said.lower(), ""))
+        yield number, found
+
+
+def partitions(tables: Tables, out: Path, key: Path) -> list[str]:
+    """The partition of every trial, if the key tells those of all target trials; else none, and a line says so.
+
+    A non-target trial from the same phone, which is a shared phone or an error, is in none: NIST leaves it out.
+    """
+    cells = []
+    for trial in tables.trials:
+        if not trial.gender or (trial.is_target and not trial.phone):
+            lacks = f"no {'phone_num_match (Y or N)' if trial.gender else 'gender (m or f)'}"
+            print(
+                f"{out}: no partitions, so no equalised figures, as {key} has {lacks} of {trial.model} {trial.segment}"
+            )
+            return []
+        language = tables.language[tables.call[trial.segment]]
+        cell = f"{language}-{trial.gender}-{len(tables.models[trial.model])}"
+        if trial.is_target:
+            cell += f"-{trial.phone}"
+        elif trial.phone == "same":
+            cell = UNCOUNTED
+        cells.append(cell)
+    return cells
 
 
 def trial_lists(part: Part, tables: Tables, segments: Path) -> dict[str, list[Listed]]:

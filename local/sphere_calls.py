@@ -265,6 +265,8 @@ def look(path: str) -> Found:
         if source.read_at(0, len(MAGIC)) != MAGIC:  # FLAC, or converted under its old name
             return Found(audio_info(path).num_channels, "")
         header = read_sphere_header(source)
+        if header.coding.partition(",")[0] not in ("pcm", "ulaw", "alaw"):
+            return Found(audio_info(path).num_channels, "")  # or the error that its reader has to say
         return Found(header.num_channels, header.coding if header.needs_sph2pipe else "")
     finally:
         source.close()

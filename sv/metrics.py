@@ -159,8 +159,8 @@ def act_dcf(roc: Roc, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -
 def min_cprimary(roc: Roc) -> float:
     """Mean of the minimum normalised costs at priors 0.01 and 0.005 [NIST SRE 2016 plan, section 3].
 
-    SRE16 gives every partition (language, gender, ...) the same say: for that, weigh a partition's target and
-    non-target trials by one over their number (`Roc.from_scores` with weights). Without, it is "unequalised".
+    SRE16 gives every partition (language, gender, ...) the same say: for that, see `sv.equalised`. Of plain lists it
+    is "unequalised".
     """
     return sum(min_dcf(roc, p) for p in SRE16_PRIORS) / len(SRE16_PRIORS)
 

@@ -74,10 +74,20 @@ run_stages() {
     done
     steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
       --enrol "$data/sre16_eval_enroll" "$data/sre16_eval_test"
+    if [[ -e $data/sre16_dev_test/trials_dev ]]; then
+      steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" "$data/sre16_dev_enroll"
+      steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
+        --disjoint-from "$data/sre16_eval_test" --enrol "$data/sre16_dev_enroll" "$data/sre16_dev_test"
+    fi
   }
 
+  lists=("$data"/sre16_eval_test/trials_{pooled,yue,tgl})
+  calibration=$data/sre16_dev_test/trials_dev      # of other people, in other languages
+  [[ -e $calibration ]] || calibration=''
+
   stage 1 "features and VAD" && {
-    for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll sre16_eval_test; do
+    for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll sre16_eval_test \
+      ${calibration:+sre16_dev_enroll sre16_dev_test}; do
       for name in "${features[@]}"; do
         steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
       done
@@ -103,7 +113,8 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${runs[@]}"; do
-      for set in "$(train_set swbd_sre_train "$run")" sre16_major sre16_eval_enroll sre16_eval_test; do
+      for set in "$(train_set swbd_sre_train "$run")" sre16_major sre16_eval_enroll sre16_eval_test \
+        ${calibration:+sre16_dev_enroll sre16_dev_test}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -115,17 +126,23 @@ run_stages() {
     done
   }
 
-  lists=("$data"/sre16_eval_test/trials_{pooled,yue,tgl})
   stage 7 "scores" && {
     for run in "${runs[@]}"; do
       for trials in "${lists[@]}"; do
         steps/score.sh "${score_options[@]}" --enrol sre16_eval_enroll --test sre16_eval_test \
           --models "$data/sre16_eval_enroll/models" "$run" "$trials"
       done
+      [[ -z $calibration ]] || steps/score.sh "${score_options[@]}" --enrol sre16_dev_enroll --test sre16_dev_test \
+        --models "$data/sre16_dev_enroll/models" "$run" "$calibration"
     done
   }
 
-  stage 8 "score normalisation, calibration, fusion" && echo "none of these systems asks for it"
+  stage 8 "score normalisation, calibration, fusion" && {
+    [[ -n $calibration ]] || echo "nothing is calibrated, as $data has no trials of SRE16's development part"
+    for run in ${calibration:+"${runs[@]}"}; do
+      steps/calibrate.sh --prior 0.01 --calibration "$calibration" "$run" "${lists[@]}"
+    done
+  }
 
   stage 9 "report" && {
     steps/plot_embeddings.sh --allow-none --set sre16_eval_test --out "$exp/report/tsne_sre16_eval_test.png" "${runs[@]}"

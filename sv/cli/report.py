@@ -11,6 +11,7 @@ from typing import Any
 from sv.cli import Parser, run
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
+from sv.data.partitions import PARTITIONS, read_partitions
 from sv.data.tables import write_lines
 from sv.data.trials import Trials, speakers_of
 from sv.errors import ConfigError, DataError
@@ -43,7 +44,7 @@ def main() -> None:
             say(args)
         return
     from sv.report.det import plot_det  # matplotlib, which takes a second
-    from sv.report.figures import actual_costs, figures
+    from sv.report.figures import actual_costs, equalised_actual_cost, equalised_figures, figures
 
     step.begin()
     several_seeds = len({this.seed for this in runs}) > 1
@@ -57,15 +58,24 @@ def main() -> None:
         name = path.name.removeprefix("trials_")
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
+        partitions = path.parent / PARTITIONS
+        all_cells = read_partitions(partitions, trials) if partitions.exists() else None
         for this in runs:
+            scored = scored_trials(trials, this.dropped(name))
+            cells = all_cells if scored is trials or not all_cells else read_partitions(partitions, scored)
             for backend in this.system.backends:
                 if this.path not in args.runs and not this.scores(name, backend).exists():
                     continue
-                scored = scored_trials(trials, this.dropped(name))
-                found, roc = figures(scored, read_scores(this.scores(name, backend), scored), speaker)
+                scores_N = read_scores(this.scores(name, backend), scored)
+                found, roc = figures(scored, scores_N, speaker)
+                if cells:
+                    found |= equalised_figures(scored, scores_N, cells)
                 if is_calibrated(this, name, backend):
-                    found |= actual_costs(scored, read_scores(this.calibrated(name, backend), scored))
+                    llr_N = read_scores(this.calibrated(name, backend), scored)
+                    found |= actual_costs(scored, llr_N)
                     found["calibrated"] = how_calibrated(this, backend)
+                    if cells:
+                        found |= equalised_actual_cost(scored, llr_N, cells)
                 rows.append(row_of(this, backend, name, found | {"is_synthetic": is_synthetic}, len(trials)))
                 seed = f" seed {this.seed}" if several_seeds else ""
                 curves[f"{this.name}{seed} / {backend}"] = roc
@@ -96,6 +106,7 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     """The step that makes this report."""
     folders = [*(path.parent for path in args.trials), *([args.enrol] if args.enrol else [])]
     tables = [folder / name for folder in folders for name in ("utt2spk", "models", LABEL)]
+    tables += [path.parent / PARTITIONS for path in args.trials]
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
     scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
     trained = [this.training() for this in runs]

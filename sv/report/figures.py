@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sv.bootstrap import bootstrap_ci
 from sv.data.trials import Trials
-from sv.metrics import act_cprimary, act_dcf, cllr, eer_nearest, eer_rocch, min_cllr, min_dcf
+from sv.equalised import equalised_roc
+from sv.metrics import act_cprimary, act_dcf, cllr, eer_nearest, eer_rocch, min_cllr, min_cprimary, min_dcf
 from sv.roc import Roc
 
 
@@ -44,3 +45,18 @@ def actual_costs(trials: Trials, llr_N: np.ndarray) -> dict[str, float]:
     """The figures of a row that need log-likelihood ratios, (N,), in nats: of calibrated scores alone."""
     roc = Roc.from_scores(llr_N, trials.is_target)
     return {"act_dcf_05": act_dcf(roc, 0.05), "act_cprimary": act_cprimary(roc), "cllr": cllr(roc)}
+
+
+def equalised_figures(trials: Trials, scores_N: np.ndarray, cells: Sequence[str]) -> dict[str, object]:
+    """The figures of a row in which every partition of the trials, `cells` (N,), has the same say."""
+    roc = equalised_roc(scores_N, trials.is_target, cells)
+    return {
+        "equalised_eer": eer_rocch(roc),
+        "equalised_min_cprimary": min_cprimary(roc),
+        "num_partitions": (round(roc.n_target), round(roc.n_nontarget)),  # each weighs 1
+    }
+
+
+def equalised_actual_cost(trials: Trials, llr_N: np.ndarray, cells: Sequence[str]) -> dict[str, float]:
+    """SRE16's primary metric, of log-likelihood ratios (N,) in nats and partitions (N,)."""
+    return {"equalised_act_cprimary": act_cprimary(equalised_roc(llr_N, trials.is_target, cells))}

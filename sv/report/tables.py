@@ -17,13 +17,21 @@ ACTUAL_DEFINITION = (
     " of the scores before calibration."
 )
 
+EQUALISED_DEFINITION = (
+    "eq. EER, eq. min Cprim and eq. act Cprim: SRE16's official figures, in which every partition has the same say: at"
+    " each threshold the miss rate is the mean of those of the target trials' partitions (language, gender, one or"
+    " three enrolment segments, same or other phone number), the false-alarm rate that of the non-target trials' (the"
+    " same but for the phone), and of these two are the EER (on the convex hull) and the mean of the normalised costs"
+    " at target priors .01 and .005; the actual cost is of calibrated scores."
+)
+
 
 @dataclass(frozen=True)
 class Row:
     """One run, back end and trial list.
 
     Rates are fractions, except the published EER, which is in % as in its paper. `eer_interval` is None where
-    speakers are unknown. `num_trials` are scored of the list's `num_listed`.
+    speakers are unknown. `num_trials` are scored of the list's `num_listed`. What a list or run has not is None.
     """
 
     system: str
@@ -49,18 +57,25 @@ class Row:
     act_cprimary: float | None = None
     cllr: float | None = None
     calibrated: str | None = None  # on what
+    equalised_eer: float | None = None  # this and the next two: of lists with partitions
+    equalised_min_cprimary: float | None = None
+    equalised_act_cprimary: float | None = None  # of calibrated scores
+    num_partitions: tuple[int, int] | None = None  # of target and of non-target trials
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The table's header and its rows as text; columns that tell nothing (one seed, no actual cost) are left out."""
+    """The table's header and its rows as text; columns that tell nothing (of one seed, say) are left out."""
     seeds = len({row.seed for row in rows}) > 1
     papers = any(row.published_eer is not None for row in rows)
     actual = any(row.calibrated for row in rows)
+    equalised = any(row.num_partitions for row in rows)
     lines = [
         (
             *("system", *(["seed"] if seeds else []), "back end", "trial list"),
             *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr"),
             *(["actDCF.05", "act Cprim", "Cllr"] if actual else []),
+            *(["eq. EER %", "eq. min Cprim"] if equalised else []),
+            *(["eq. act Cprim"] if equalised and actual else []),
             "trials",
             *(["paper's EER %"] if papers else []),
         )
@@ -75,11 +90,17 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
                 *(f"{100 * row.eer:.2f}", interval),
                 *(f"{figure:.3f}" for figure in (row.min_dcf_05, row.min_dcf_01, row.min_cllr)),
                 *([_or_dash(cost) for cost in (row.act_dcf_05, row.act_cprimary, row.cllr)] if actual else []),
+                *([_percent(row.equalised_eer), _or_dash(row.equalised_min_cprimary)] if equalised else []),
+                *([_or_dash(row.equalised_act_cprimary)] if equalised and actual else []),
                 f"{row.num_trials:,}{listed}",
                 *([published] if papers else []),
             )
         )
     return lines
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{100 * rate:.2f}"
 
 
 def _or_dash(figure: float | None) -> str:
@@ -124,6 +145,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
         EER_DEFINITION,
         *([ACTUAL_DEFINITION] if any(row.calibrated for row in rows) else []),
         *_calibrations(rows),
+        *([EQUALISED_DEFINITION] if any(row.num_partitions for row in rows) else []),
+        *(
+            "{}: {} partitions of target and {} of non-target trials.".format(trials, *partitions)
+            for trials, partitions in {row.trials: row.num_partitions for row in rows if row.num_partitions}.items()
+        ),
         *(f"{trials}: {count} speakers." for trials, count in speakers),
         *(
             ["– in place of an interval: the list's speakers are not known."]

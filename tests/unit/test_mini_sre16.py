@@ -11,6 +11,7 @@ from audio_files import mulaw_value
 from ldc_trees import prepared
 
 from sv.data.datadir import DataDir, combine
+from sv.data.partitions import read_partitions
 from sv.data.tables import read_table
 from sv.data.trials import Trials
 from sv.data.utterance_audio import UtteranceReader
@@ -24,9 +25,10 @@ import mini_speech  # noqa: E402
 import mini_sre16  # noqa: E402
 from mini_languages import ENGLISH, LANGUAGES  # noqa: E402
 from mini_phones import CODE, IS_VOWEL, NAMES, SILENCE  # noqa: E402
-from mini_telephone import at_8_khz, mulaw  # noqa: E402
+from mini_telephone import at_8_khz, draw_line, mulaw  # noqa: E402
 
 OPTIONS = {"dev-speakers": 12, "test-speakers": 8, "sessions": 2, "seed": 3}
+FULL = {name.replace("-", "_"): value for name, value in OPTIONS.items()}
 SHORT = {kind: (3.0, 4.0) for kind in mini_sre16.SECONDS} | {"call": (8.0, 9.0)}
 
 
@@ -67,16 +69,47 @@ def test_the_programs_read_it_unchanged(sets):
     """Nothing is dropped; all audio is there, of 8 kHz; every set says that it is synthetic."""
     names = sorted(path.parent.name for path in sets.glob("*/utt2spk"))
     training = ["mx6", "sre08", "sre10", "sre2004", "swbd2_phase1_train", "swbd_cellular1_train"]
-    assert names == sorted([*training, "sre16_eval_enroll", "sre16_eval_test", "sre16_major"])
+    parts = [f"sre16_{part}_{kind}" for part in ("eval", "dev") for kind in ("enroll", "test")]
+    assert names == sorted([*training, *parts, "sre16_major"])
     for name in names:
-        enrol = sets / "sre16_eval_enroll" if name == "sre16_eval_test" else None
+        enrol = sets / name.replace("test", "enroll") if name.endswith("_test") else None
         assert list(validate(sets / name, audio=True, rate=8000, enrol=enrol)) == []
         assert (sets / name / "SYNTHETIC.txt").exists()
         assert not (sets / name / "dropped.txt").exists()
     whole = combine(DataDir.read(sets / name) for name in training)
     assert {len(utts) for utts in whole.spk2utt.values()} == {2}
     assert set(whole.tables["spk2gender"].values()) == {"m", "f"}
-    assert set(whole.utt2spk.values()).isdisjoint(DataDir.read(sets / "sre16_eval_test").utt2spk.values())
+    tested = [set(DataDir.read(sets / f"sre16_{part}_test").utt2spk.values()) for part in ("eval", "dev")]
+    assert len(set(whole.utt2spk.values()).union(*tested)) == whole.num_speakers + 8 + 8
+
+
+def test_partitions(sets):
+    """Two languages, genders and sizes of models; a third of the target trials from the phone of the enrolment."""
+    for part in mini_sre16.PARTS:
+        test = sets / f"sre16_{part.name}_test"
+        trials = Trials.read(test / f"trials_{'pooled' if part.name == 'eval' else 'dev'}")
+        cells = Counter(zip(read_partitions(test / "partitions", trials), trials.is_target, strict=True))
+        groups = [f"{language}-{sex}-{count}" for language in part.languages for sex in "mf" for count in (1, 3)]
+        expected = {(f"{group}-same", True): 2 for group in groups} | {(f"{group}-other", True): 4 for group in groups}
+        assert cells == expected | {(group, False): 6 for group in groups}
+
+
+def test_the_same_phone_is_the_same_line(tmp_path, monkeypatch):
+    """What recordings are made with, of an enrolled call and the tested ones: the key's Y is of the first of these."""
+    drawn = []
+    monkeypatch.setattr(mini_sre16, "SECONDS", SHORT)
+    monkeypatch.setattr(mini_sre16, "draw_line", lambda *address: drawn.append(address) or draw_line(*address))
+    calls = {Path(call.path).stem: call for call in mini_sre16.recordings(FULL) if "sre16_dev" not in call.path}
+    for segment in ("e0000_sre16", "t00030_sre16", "t00040_sre16", "t00050_sre16"):
+        mini_sre16.write_recording((tmp_path, 3, calls[segment]))
+    assert [line == drawn[0] for line in drawn] == [True, True, False, False]
+    (tmp_path / "SYNTHETIC.txt").write_text("made by a test\n")
+    mini_sre16.write_tables(tmp_path, FULL)
+    key = (tmp_path / "sre16/docs/sre16_eval_trial_key.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in key if line.startswith("1001_sre16\tt0")]
+    assert [(row[1], row[5]) for row in rows if row[1][:4] == "t000"] == [
+        (f"t000{session}{number}_sre16", "Y" if session == 3 else "N") for session in (3, 4, 5) for number in (0, 1)
+    ]
 
 
 def test_the_evaluation(sets):
@@ -118,7 +151,7 @@ def test_same_bytes_with_any_number_of_processes(corpus, tmp_path, monkeypatch):
 def test_it_is_known_again(corpus, capsys):
     """By the label, whose line of JSON has layout and options."""
     assert make(corpus) == 0
-    assert "already holds this synthetic corpus, version 1; nothing to do" in capsys.readouterr().out
+    assert "already holds this synthetic corpus, version 2; nothing to do" in capsys.readouterr().out
     assert make(corpus, seed=4) == 1
     said = capsys.readouterr().err
     assert "holds a generated corpus of other options" in said
@@ -178,7 +211,7 @@ def test_at_8_khz(hz, gain):
     np.testing.assert_allclose(at_8_khz(np.rint(tone_T).astype(np.int16)), expected, atol=2)
 
 
-@pytest.mark.parametrize("code", ["tgl", "yue"])
+@pytest.mark.parametrize("code", ["tgl", "yue", "ceb", "cmn"])
 def test_a_language_has_its_own_sounds(code):
     """Only its vowels, onsets and codas, all of them, and fewer than English."""
     language = LANGUAGES[code]

@@ -1,5 +1,7 @@
 """`local/prepare_sre16.py` on small trees written by hand."""
 
+import os
+
 import numpy as np
 import pytest
 from audio_files import mulaw_value
@@ -7,6 +9,7 @@ from data_dirs import write_lines
 from ldc_trees import prepared, refused, write_sph
 
 from sv.data.datadir import DataDir, Segment
+from sv.data.partitions import read_partitions
 from sv.data.tables import read_table
 from sv.data.trials import Trials
 from sv.data.utterance_audio import UtteranceReader
@@ -125,6 +128,62 @@ def test_trials(root, out):
     assert sorted(path.name for path in out.rglob("trials*")) == ["trials_pooled", "trials_tgl", "trials_yue"]
 
 
+# one non-target trial's phone is left empty, the other's is said to be the same
+PARTS = ["modelid\tsegment\tside\ttargettype\tGender\tlanguage\tphone_num_match"]
+PARTS += [
+    "1001_sre16\ttaa\ta\ttarget\tmale\ttgl\tY",
+    "1001_sre16\ttbb\ta\ttarget\tmale\ttgl\tN",
+    "1003_sre16\ttbb\ta\ttarget\tmale\ttgl\tN",
+    "1002_sre16\ttaa\ta\tnontarget\tmale\ttgl\t",
+    "1002_sre16\ttcc\ta\ttarget\tfemale\tyue\tN",
+    "1001_sre16\ttdd\ta\tnontarget\tfemale\tyue\tY",
+]
+CELLS = [
+    "1001_sre16 1001_sre16-taa tgl-m-3-same",
+    "1001_sre16 1001_sre16-tbb tgl-m-3-other",
+    "1001_sre16 tdd -",
+    "1002_sre16 1001_sre16-taa tgl-m-1",
+    "1002_sre16 1002_sre16-tcc yue-f-1-other",
+    "1003_sre16 1001_sre16-tbb tgl-m-1-other",
+]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6), (0, 1, 2, 3, 6, 5, 4)])
+def test_partitions(root, out, order):
+    """By the names of the key's columns, in whatever order; one file for all lists, each of which can be joined."""
+    key = ["\t".join(line.split("\t")[n] for n in order) for line in PARTS]
+    write_lines(root / "docs/sre16_eval_trial_key.tsv", *key)
+    assert "no partitions" not in prepared("prepare_sre16", root, out)
+    test = out / "sre16_eval_test"
+    assert (test / "partitions").read_text().splitlines() == CELLS
+    assert read_partitions(test / "partitions", Trials.read(test / "trials_yue")) == ["yue-f-1-other", "-"]
+    assert list(validate(test, enrol=out / "sre16_eval_enroll")) == []
+    assert "unchanged, skipped" in prepared("prepare_sre16", root, out)
+
+
+@pytest.mark.parametrize(
+    ("key", "lacks"),
+    [
+        (KEY, "no gender (m or f) of 1001_sre16 taa"),
+        (KEY[1:], "no gender (m or f) of 1001_sre16 taa"),
+        ([line.rpartition("\t")[0] for line in PARTS], "no phone_num_match (Y or N) of 1001_sre16 taa"),
+        ([*PARTS[:5], PARTS[5].replace("\tN", "\t?"), PARTS[6]], "no phone_num_match (Y or N) of 1002_sre16 tcc"),
+    ],
+)
+def test_a_key_that_does_not_tell_them_is_said(root, out, key, lacks):
+    """The rest goes on, and partitions of an earlier key go."""
+    write_lines(root / "docs/sre16_eval_trial_key.tsv", *PARTS)
+    prepared("prepare_sre16", root, out)
+    write_lines(root / "docs/sre16_eval_trial_key.tsv", *key)
+    said = prepared("prepare_sre16", root, out)
+    where = (
+        f"{out}/sre16_eval_test: no partitions, so no equalised figures, as {root}/docs/sre16_eval_trial_key.tsv has"
+    )
+    assert f"{where} {lacks}\n" in said
+    assert not (out / "sre16_eval_test/partitions").exists()
+    assert len(Trials.read(out / "sre16_eval_test/trials_pooled")) == 6
+
+
 def test_languages_of_enrolment_where_its_calls_are_known(root, out):
     write_lines(root / "docs/sre16_eval_enrollment_segment_key.tsv", *ENROL_SEGMENTS)
     prepared("prepare_sre16", root, out)
@@ -145,6 +204,42 @@ def test_absent_recordings_are_listed_and_their_trials_kept(root, out):
     assert "trials_yue: 2 trials (1 target)\n" in said
     assert len(Trials.read(out / "sre16_eval_test/trials_pooled")) == 6
     assert list(validate(out / "sre16_eval_test", enrol=out / "sre16_eval_enroll")) == []
+
+
+def sphere(before, after):
+    return lambda whole: whole.replace(before, after, 1)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (lambda whole: whole[:-2], "truncated, has 2 of 4 samples; get it again"),
+        (lambda whole: whole[:1024], "a header only, no samples"),
+        (lambda whole: whole[:20], "damaged SPHERE header ("),
+        (lambda whole: b"", "the file is empty (0 bytes)"),
+        (lambda whole: b"<html>not found</html>", "cannot be decoded ("),
+        (sphere(b"sample_count -i 4", b"sample_count -i x"), "damaged SPHERE header ("),
+        (sphere(b"-s4 ulaw", b"-s4 mp99"), "cannot be decoded ("),
+    ],
+)
+def test_broken_recordings_are_listed_with_the_reason(root, out, broken, reason):
+    """Of enrolment and test alike; the program goes on, and what it wrote is valid."""
+    for path in (root / "data/test/tbb.sph", root / "data/enrollment/ecc.sph"):
+        path.write_bytes(broken(path.read_bytes()))
+    said = prepared("prepare_sre16", root, out)
+    for name, utt, path in (("test", "1001_sre16-tbb", "test/tbb"), ("enroll", "1001_sre16-ecc", "enrollment/ecc")):
+        dropped = read_table(out / f"sre16_eval_{name}/dropped.txt")
+        assert list(dropped) == [utt]
+        assert dropped[utt].startswith(f"{root}/data/{path}.sph: {reason}")
+        assert f"sre16_eval_{name}: 1 left out, see dropped.txt (first: {utt}: {dropped[utt]})\n" in said
+    assert list(validate(out / "sre16_eval_test", True, 8000, enrol=out / "sre16_eval_enroll")) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_recording_that_may_not_be_read_is_listed(root, out):
+    (root / "data/test/tbb.sph").chmod(0)
+    prepared("prepare_sre16", root, out)
+    assert "ermission denied" in read_table(out / "sre16_eval_test/dropped.txt")["1001_sre16-tbb"]
 
 
 def test_other_parts_may_be_absent(root, out):
@@ -179,7 +274,11 @@ def test_development_and_unlabelled(root, out, tmp_path, release):
     assert list(validate(out / "sre16_major", audio=True, rate=8000)) == []
     names = sorted(path.name for path in (out / "sre16_dev_test").glob("trials*"))
     assert names == ["trials_ceb", "trials_cmn", "trials_dev"]
-    assert len(DataDir.read(out / "sre16_eval_test")) == len(DataDir.read(out / "sre16_dev_test")) == 4
+    evaluation, development = (DataDir.read(out / f"sre16_{part}_test") for part in ("eval", "dev"))
+    assert len(evaluation) == len(development) == 4
+    assert set(evaluation.utt2spk.values()).isdisjoint(set(development.utt2spk.values()) - {"tdd"})
+    assert development.utt2spk["dev-1001_sre16-taa"] == "dev-1001_sre16"
+    assert list(validate(out / "sre16_dev_test", True, 8000, enrol=out / "sre16_dev_enroll")) == []
 
 
 def test_an_unchanged_tree_is_not_prepared_again(root, out):
@@ -218,12 +317,12 @@ def test_a_missing_evaluation_is_named(tmp_path, out):
         ("docs/sre16_eval_trial_key.tsv", None, "docs/sre16_eval_trial_key.tsv"),
         ("docs/sre16_eval_segment_key.tsv", None, "docs/sre16_eval_segment_key.tsv"),
         ("metadata/calls.tsv", None, "metadata/calls.tsv"),
-        ("docs/sre16_eval_trial_key.tsv", [*KEY, "1001_sre16 taa a maybe"], ":8: 'maybe' is neither target nor"),
-        ("docs/sre16_eval_trial_key.tsv", [*KEY, "1009_sre16 taa a target"], ":8: model 1009_sre16 is not in"),
-        ("docs/sre16_eval_trial_key.tsv", [*KEY, "1001_sre16 taa"], "has 2 columns, expected modelid, segment, side"),
+        ("docs/sre16_eval_trial_key.tsv", [*KEY, "1001_sre16\ttaa\ta\tmaybe"], ":8: 'maybe' is neither target nor"),
+        ("docs/sre16_eval_trial_key.tsv", [*KEY, "1009_sre16\ttaa\ta\ttarget"], ":8: model 1009_sre16 is not in"),
+        ("docs/sre16_eval_trial_key.tsv", [*KEY, "1001_sre16\ttaa"], "has 2 columns, expected modelid, segment, side"),
         (
             "docs/sre16_eval_trial_key.tsv",
-            [*KEY, "1003_sre16 taa a nontarget"],
+            [*KEY, "1003_sre16\ttaa\ta\tnontarget"],
             "1003_sre16 taa is a nontarget trial, while target trials make both the same speaker, 1001_sre16",
         ),
         ("docs/sre16_eval_segment_key.tsv", SEGMENTS[:-1], "test segment tdd has no call with a language"),

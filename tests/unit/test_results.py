@@ -8,6 +8,7 @@ import pytest
 
 from sv.cli import calibrate, report
 from sv.data.datadir import DataDir
+from sv.data.partitions import write_partitions
 from sv.data.tables import write_table
 from sv.data.trials import Trials, speakers_of
 from sv.errors import DataError
@@ -131,6 +132,23 @@ def test_notes_say_what_calibrated():
     assert said.count("Calibrated by logistic regression on the list cal at prior 0.05.\n") == 1
     said = "\n".join(notes([row(**CALIBRATED), row(**CALIBRATED | {"calibrated": "otherwise"}, system="x")]))
     assert "prior 0.05, xvector-small.\nCalibrated by logistic regression otherwise, x.\n" in said
+
+
+EQUALISED = {"equalised_eer": 0.0612, "equalised_min_cprimary": 0.713, "num_partitions": (16, 8)}
+
+
+def test_equalised_figures_have_columns_where_there_are_any():
+    """Of lists with partitions; the actual cost where something is calibrated; a note says what they are."""
+    assert "eq." not in " ".join([*table([row(**CALIBRATED)])[0], *notes([row(**CALIBRATED)])])
+    header, one, two = table([row(**EQUALISED, trials="pooled"), row()])
+    assert header[-3:] == ("eq. EER %", "eq. min Cprim", "trials")
+    assert (one[-3:], two[-3:]) == (("6.12", "0.713", "1,200"), ("–", "–", "1,200"))
+    header, one, two = table([row(**EQUALISED, **CALIBRATED, equalised_act_cprimary=0.75), row(**EQUALISED)])
+    assert header[-4:] == ("eq. EER %", "eq. min Cprim", "eq. act Cprim", "trials")
+    assert (one[-2], two[-2]) == ("0.750", "–")
+    said = "\n".join(notes([row(**EQUALISED, trials="pooled"), row()]))
+    assert said.count("every partition has the same say") == 1
+    assert "pooled: 16 partitions of target and 8 of non-target trials." in said
 
 
 def test_papers_have_a_column_where_there_is_one():
@@ -316,6 +334,44 @@ def test_trials_that_scoring_left_out_are_counted(scored, monkeypatch, capsys):
         write_scores(run.scores("vox1_o", backend), rest, np.random.default_rng(1).normal(2.0 * rest.is_target))
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
     assert "420 of 432" in capsys.readouterr().out
+
+
+def test_lists_with_partitions_have_equalised_figures(scored, monkeypatch, capsys):
+    """Joined by both ids, also where scoring left trials out; means over the partitions, counted one by one."""
+    (run, other), trials = scored
+    cell_of = {(e, t): f"{t[1]}-{t[-1]}" for e, t in zip(trials.enrol, trials.test, strict=True)}
+    write_partitions(Path("data/test/partitions"), [(*pair, cell) for pair, cell in cell_of.items()])
+    rest, _ = trials.with_ids(set(trials.enrol), set(trials.test) - {"s00-1", "s11-2"})
+    write_table(other.path / "scores" / "vox1_o.dropped.txt", dict.fromkeys(("s00-1", "s11-2"), "no embedding"))
+    for backend in ("cosine", "plda"):
+        text = other.scores("vox1_o", backend).read_text().splitlines(keepends=True)
+        kept = [line for line in text if line.split()[1] not in ("s00-1", "s11-2")]
+        other.scores("vox1_o", backend).write_text("".join(kept))
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path, other.path)
+    rows = json.loads(Path("report/results.json").read_text())
+    for found, this, listed in zip(rows[::2], (run, other), (trials, rest), strict=True):
+        scores_N = read_scores(this.scores("vox1_o", "cosine"), listed)
+        cells = np.array([cell_of[pair] for pair in zip(listed.enrol, listed.test, strict=True)])
+        costs = []
+        for p in (0.01, 0.005):
+            rates = [
+                [
+                    np.mean([np.mean(wrong_N[chosen_N & (cells == cell)]) for cell in set(cells)])
+                    for wrong_N, chosen_N in (
+                        (scores_N < threshold, listed.is_target), (scores_N >= threshold, ~listed.is_target),
+                    )
+                ]
+                for threshold in [*scores_N, np.inf]
+            ]  # fmt: skip
+            costs.append(min(miss + (1 - p) / p * false_alarm for miss, false_alarm in rates))
+        assert found["equalised_min_cprimary"] == pytest.approx(np.mean(costs))
+        assert found["num_partitions"] == [6, 6]
+        assert found["equalised_act_cprimary"] is None
+    assert "every partition has the same say" in Path("report/results.md").read_text()
+    assert f"{rows[0]['equalised_min_cprimary']:.3f}" in capsys.readouterr().out
+    write_partitions(Path("data/test/partitions"), [(*pair, cell) for pair, cell in list(cell_of.items())[1:]])
+    with pytest.raises(DataError, match="data/test/partitions: 1 of 432 trials have no partition"):
+        command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
 
 
 def test_models_are_their_utterances_speakers(scored, monkeypatch):
