@@ -146,10 +146,9 @@ def beside(
 
     Raises DataError if its features were made in another way than those of the training set.
     """
-    vad = this.system.vad
+    reader, vad = FeatureReader.of_system(adapt_feats, this.system), this.system.vad
     for key, was, now in differences(front_end(train_feats, vad), front_end(adapt_feats, vad)):
         raise DataError(f"{adapt_feats} was made with {key} = {now}, {train_feats} with {was}; run stage 1")
-    reader = FeatureReader.of_system(adapt_feats, this.system)
     both = WithUnlabelled(sampler, reader.num_frames)
     limit = f"the shortest chunk has {sampler.chunk_frames[0]}"
     return both, reader, {utt: f"unlabelled, {n} voiced frames, {limit}" for utt, n in both.too_short.items()}
