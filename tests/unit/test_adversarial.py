@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from commands import refused, run_command
@@ -14,9 +15,10 @@ from trainings import small_run, write_sets
 
 import sv.training.loop
 from sv.cli.train import train_run
-from sv.data.datadir import DataDir
-from sv.errors import ConfigError, DataError, UserError
+from sv.errors import DataError, UserError
+from sv.features.files import FeatureReader
 from sv.losses.domain import DomainHead
+from sv.models.extraction import embeddings
 from sv.records import counts_of
 from sv.run import Run
 from sv.training.checkpoint import load_model, read_checkpoint
@@ -32,10 +34,10 @@ def adversarial(weight, hidden_dim=5, schedule="ganin"):
     return f"training.adversarial={{weight: {weight}, schedule: {schedule}, hidden_dim: {hidden_dim}}}"
 
 
-def write_calls(data, speakers, utterances, seed, shift):
-    """Unlabelled speech: every utterance is its own speaker's, whose name is nobody's in the training set."""
+def write_calls(data, speakers, utterances, seed, shift, name="call"):
+    """Unlabelled speech of speakers, called NAME00 and so on, who are not in the training set."""
     frames = speakers_frames(speakers, utterances, (60, 120), seed)
-    return write_features(data, {f"call{utt[3:]}": n for utt, n in frames.items()}, seed=seed, shift=shift)
+    return write_features(data, {f"{name}{utt[3:]}": n for utt, n in frames.items()}, seed=seed, shift=shift)
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +275,43 @@ def test_the_papers_system_and_its_control_differ_in_the_weight_alone(tmp_path, 
     assert trees[0] == trees[1] == trees[2]
     assert [block and block.pop("weight") for block in blocks] == [1.0, 0.0, None]
     assert blocks[0] == blocks[1]
+
+
+def test_embeddings_tell_the_domains_apart_less_well(tmp_path):
+    """By a linear probe learnt afresh, of speakers whom no training saw, the same in both domains.
+
+    The shift is four deviations of one number in four; speakers differ in all of them, and are told about as well.
+    With seeds 1 to 3 the probe errs on .05 to .10 of the control's and .30 to .35 of the other's embeddings.
+    """
+    sets = write_sets(tmp_path, speakers=24)
+    write_calls(tmp_path / "calls", 60, 2, seed=5, shift=4.0)
+    write_calls(tmp_path / "new" / "calls", 99, 2, seed=6, shift=4.0, name="new")
+    write_calls(tmp_path / "new" / "unshifted", 99, 2, seed=7, shift=0.0, name="new")
+    error, top1 = {}, {}
+    for weight in (0, 1):
+        run = small_run(
+            tmp_path / f"exp{weight}",
+            "training={epochs: 16, batch_size: 32, chunks_per_speaker: 32, chunk_s: [0.3, 0.5],"
+            " optimiser: {name: rmsprop, lr: 3.0e-3}, schedule: {name: exponential, final_ratio: 0.5},"
+            f" adversarial: {{weight: {weight}.0, hidden_dim: 64}}}}",
+        )
+        train_run(run, *sets, ngpu=0, workers=0, adapt_dir=tmp_path / "calls")
+        error[weight] = 1 - probed(run, tmp_path / "new" / "calls", tmp_path / "new" / "unshifted")
+        top1[weight] = float(curves(run)[1][-1][2])
+    assert error[0] < 0.2
+    assert error[1] > error[0] + 0.1
+    assert top1[1] > top1[0] - 0.15
+
+
+def probed(run, *data):
+    """Accuracy of least squares from a run's embeddings to the data directory, learnt on every other speaker."""
+    model, x_ED = load_model(run), []
+    for folder in data:
+        reader = FeatureReader.of_system(folder / "feats" / run.system.features, run.system)
+        x_ED.append([vector for _, vector in sorted(embeddings(model, reader, reader.num_frames, torch.device("cpu")))])
+    x_ND = np.concatenate(x_ED)
+    x_ND = np.c_[(x_ND - x_ND.mean(0)) / x_ND.std(0), np.ones(len(x_ND))]
+    domain_N = np.repeat([-1.0, 1.0], [len(part) for part in x_ED])
+    learnt_N = np.arange(len(x_ND)) % 4 < 2  # two recordings of each
+    w_D = np.linalg.lstsq(x_ND[learnt_N], domain_N[learnt_N], rcond=None)[0]
+    return np.mean(np.sign(x_ND[~learnt_N] @ w_D) == domain_N[~learnt_N])
