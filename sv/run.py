@@ -102,6 +102,10 @@ class Run:
         """A back end that learns from unlabelled embeddings of another domain, if any does."""
         return next((name for name, settings in self.system.backends.items() if settings.needs_adapt), None)
 
+    def learns_from_adapt(self) -> bool:
+        """Whether the network itself learns from unlabelled speech of another domain."""
+        return bool(self.system.training and self.system.training.adversarial)
+
     def require_backend(self, name: str) -> None:
         """Raise a ConfigError if a back end was trained with other settings than this run's."""
         settings = self.system.backends[name].model_dump(mode="json")

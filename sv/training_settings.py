@@ -71,6 +71,19 @@ class Plateau(Strict):
 Schedule = Annotated[Exponential | Steps | Plateau, Field(discriminator="name")]
 
 
+class Adversarial(Strict):
+    """A domain classifier behind gradient reversal, which unlabelled speech of another domain is trained with.
+
+    `weight` is the reversal's at its full strength; with 0 the classifier learns and the network does not hear of it.
+    `ganin` rises from 0 to the full strength as training goes on, `constant` is there from the first step. The training
+    is as long as its `epochs`: one that ends early has not come to the full strength (a third of the way it is 93 %).
+    """
+
+    weight: NonNegativeFloat
+    schedule: Literal["ganin", "constant"] = "ganin"
+    hidden_dim: PositiveInt = 100  # of the domain classifier
+
+
 class Training(Strict):
     """How a network is trained.
 
@@ -86,6 +99,7 @@ class Training(Strict):
     schedule: Schedule = Exponential(name="exponential")
     stop_after: PositiveInt | None = None  # epochs without a lower held-out error; None: it does not end early
     start_from: str | None = None  # a system whose network, but for a layer on top, is what this one begins with
+    adversarial: Adversarial | None = None
     clip_norm: PositiveFloat | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     keep_last: PositiveInt = 2  # epochs whose checkpoints stay

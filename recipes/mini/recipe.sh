@@ -5,7 +5,7 @@
 title="synthetic speech, generated on the spot"
 default_systems=xvector-small,ivector-small
 data_roots=()
-# A corpus made with other options; for augmentation; unlabelled speech that back ends adapt to.
+# A corpus made with other options; for augmentation; unlabelled speech to adapt to.
 optional_roots=(mini musan rirs adapt)
 calibration_speakers=20   # of the 200 for training; --calibration-speakers
 
@@ -57,7 +57,8 @@ run_stages() {
 
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" --valid "$data/vox1_valid" "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" --valid "$data/vox1_valid" \
+        ${adapt:+--adapt "$data/adapt"} "$run"
     done
   }
 

@@ -107,7 +107,8 @@ run_stages() {
 
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set swbd_sre_train "$run")" --valid "$data/swbd_sre_valid" "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set swbd_sre_train "$run")" --valid "$data/swbd_sre_valid" \
+        --adapt "$data/sre16_major" "$run"
     done
   }
 

@@ -4,7 +4,7 @@
 title="VoxCeleb1"
 default_systems=vox1-xvector
 data_roots=(voxceleb1)
-optional_roots=(musan rirs adapt)   # for augmentation; unlabelled speech that back ends adapt to
+optional_roots=(musan rirs adapt)   # for augmentation; unlabelled speech to adapt to
 calibration_speakers=0              # the papers train on all 1,211; --calibration-speakers
 
 run_stages() {
@@ -53,7 +53,8 @@ run_stages() {
 
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" --valid "$data/vox1_valid" "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" --valid "$data/vox1_valid" \
+        ${adapt:+--adapt "$data/adapt"} "$run"
     done
   }
 

@@ -51,10 +51,12 @@ def main() -> None:
             raise ConfigError(f"--set {setting}: none of the systems has a block {setting.partition('.')[0]}")
     if not args.adapt:
         for this in runs:
-            if needs := this.needs_adapt():
+            backend = this.needs_adapt()
+            if this.learns_from_adapt() or backend:
+                learner = "the network" if this.learns_from_adapt() else f"the back end {backend}"
                 raise ConfigError(
-                    f"{this.name}: the back end {needs} learns from unlabelled speech of another domain; say where that"
-                    " is, with --data-root adapt=DIR"
+                    f"{this.name}: {learner} learns from unlabelled speech of another domain; say where that is, with"
+                    " --data-root adapt=DIR"
                 )
     if args.ngpu:
         from sv.models.device import pick_device  # imports torch, which takes seconds

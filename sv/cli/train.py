@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir
+from sv.errors import ConfigError
 from sv.run import Run
 from sv.training.step import training_step
 
@@ -19,6 +20,9 @@ def main() -> None:
     parser.add_argument(
         "--valid", type=Path, required=True, help="held out: other utterances of the same speakers, or other speakers"
     )
+    parser.add_argument(
+        "--adapt", type=Path, help="data directory of unlabelled speech of another domain, for adversarial training"
+    )
     parser.add_argument("--ngpu", type=int, help="0 is the CPU, N a GPU for each of N processes (None: a GPU if any)")
     parser.add_argument("--processes", type=int, help="how many train together, on the CPU too (None: one a GPU)")
     parser.add_argument(
@@ -26,17 +30,32 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
-    train_run(Run.open(args.run), args.train, args.valid, args.ngpu, args.workers, args.processes)
+    train_run(Run.open(args.run), args.train, args.valid, args.ngpu, args.workers, args.processes, args.adapt)
 
 
 def train_run(
-    this: Run, train_dir: Path, valid_dir: Path, ngpu: int | None, workers: int | None, processes: int | None = None
+    this: Run,
+    train_dir: Path,
+    valid_dir: Path,
+    ngpu: int | None,
+    workers: int | None,
+    processes: int | None = None,
+    adapt_dir: Path | None = None,
 ) -> None:
     """Train from the last checkpoint, if there is one of this very training, to the last epoch.
 
     On the CPU the same machine and number of threads give the same bytes. SIGTERM ends it after the step, saved.
+    `adapt_dir` counts only for a system that learns from it; ConfigError if such a one has none.
     """
-    folders = [folder / "feats" / this.system.features for folder in (train_dir, valid_dir)]
+    dirs = [train_dir, valid_dir]
+    if this.learns_from_adapt():
+        if adapt_dir is None:
+            raise ConfigError(
+                f"{this.path}: its network learns from unlabelled speech too (training.adversarial); name it with"
+                " --adapt DATA"
+            )
+        dirs.append(adapt_dir)
+    folders = [folder / "feats" / this.system.features for folder in dirs]
     step = training_step(this, *folders)
     if "RANK" in os.environ:  # of several processes; the one that started them keeps the record
         _train(this, step.key, folders, ngpu, workers)
@@ -63,6 +82,8 @@ def train_run(
     epochs = sorted((this.path / "checkpoints").glob("epoch-*.pt"))
     utt2spk = DataDir.read(folders[0]).utt2spk
     counts = {"utterances": len(utt2spk), "speakers": len(set(utt2spk.values()))}
+    if len(folders) > 2:
+        counts["unlabelled"] = len(DataDir.read(folders[2]).utt2spk)
     trained = len((this.path / "curves.tsv").read_text(encoding="utf-8").splitlines()) - 1
     step.done([*left, *epochs], epochs=trained, **counts)
 
@@ -71,7 +92,7 @@ def _train(this: Run, key: str, folders: list[Path], ngpu: int | None, workers: 
     """The training in this process; whether it came to its end."""
     from sv.training.task import train_network  # torch, which takes seconds
 
-    return train_network(this, key, *folders, ngpu, workers, StopSignal())
+    return train_network(this, key, *folders[:2], ngpu, workers, StopSignal(), *folders[2:])
 
 
 def num_nodes() -> int:

@@ -35,7 +35,8 @@ class TrainingState:
 
     `key` is a digest of all that decides the training (`sv.records.Step.key`). `epoch` counts finished epochs and
     `step` the finished steps of the next one, with their sums. `best` is the lowest held-out error so far (see
-    `sv.training.notes.HeldOut`) and its epoch; `curves` the lines of curves.tsv.
+    `sv.training.notes.HeldOut`) and its epoch; `curves` the lines of curves.tsv. `domain` is a domain classifier
+    (`sv.losses.domain.DomainHead`), which only adversarial training has.
     """
 
     model: torch.nn.Module
@@ -50,10 +51,12 @@ class TrainingState:
     sums: Sums = field(default_factory=Sums)
     best: tuple[float, int] = (float("inf"), 0)
     curves: list[str] = field(default_factory=list)
+    domain: torch.nn.Module | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write beside the target and rename when whole."""
-        parts = {name: getattr(self, name).state_dict() for name in MODULES}
+        modules = MODULES if self.domain is None else (*MODULES, *OPTIONAL)
+        parts = {name: getattr(self, name).state_dict() for name in modules}
         plain = {name: getattr(self, name) for name in PLAIN}
         content = io.BytesIO()  # torch hides a full disk behind an error of its own
         torch.save(_interned({**parts, **plain, "sums": self.sums.state(), "best": list(self.best)}), content)
@@ -68,6 +71,8 @@ class TrainingState:
                 raise DataError(f"{path}: its {name} differ from the training data's; remove the run to train anew")
         _load_weights(self.model, stored["model"], f"{path}: model")
         _load_weights(self.head, stored["head"], f"{path}: head")
+        if self.domain is not None:
+            _load_weights(self.domain, stored.get("domain", {}), f"{path}: domain")
         try:
             self.optimiser.load_state_dict(stored["optimiser"])
             self.scaler.load_state_dict(stored["scaler"])
@@ -78,6 +83,7 @@ class TrainingState:
 
 
 MODULES = ("model", "head", "optimiser", "scaler")
+OPTIONAL = ("domain",)  # of adversarial training alone
 PLAIN = ("speakers", "feature_dim", "key", "epoch", "step", "curves")
 
 
@@ -217,7 +223,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise DataError(f"{path}: cannot be loaded as numbers and text alone ({why[:100]} …)") from None
-    if not isinstance(stored, dict) or stored.keys() != {*MODULES, *PLAIN, "sums", "best"}:
+    if not isinstance(stored, dict) or stored.keys() - {*OPTIONAL} != {*MODULES, *PLAIN, "sums", "best"}:
         found = first_few(map(str, stored), 9) if isinstance(stored, dict) else f"a {type(stored).__name__}"
         raise DataError(f"{path}: not a checkpoint of a training here (it holds {found or 'nothing'})")
     return stored

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 HEADER = "epoch\ttrain_loss\ttrain_top1\theld_out_loss\theld_out_top1\theld_out_eer\tlr"
 
+OF_DOMAIN = "\tdomain_loss\tdomain_accuracy\treversal"  # after those, of a training with a domain classifier
+
 
 def held_out_errors(curves: Sequence[str]) -> list[float]:
     """The held-out error after each epoch: its EER or, where there is none, the part misclassified."""

@@ -26,14 +26,21 @@ class Sampler(Protocol):
 
 
 class ChunkLoader(torch.utils.data.Dataset):
-    """Batch (epoch, index) of a sampler as tensors: features (B, T, F), speakers (B,)."""
+    """Batch (epoch, index) of a sampler as tensors: features (B, T, F), speakers (B,).
 
-    def __init__(self, sampler: Sampler, reader: FeatureReader) -> None:
-        self.sampler, self.reader = sampler, reader
+    With a reader of unlabelled recordings, features (2 B, T, F): after those of the speakers come the unlabelled.
+    """
+
+    def __init__(self, sampler: Sampler, reader: FeatureReader, unlabelled: FeatureReader | None = None) -> None:
+        self.sampler, self.reader, self.unlabelled = sampler, reader, unlabelled
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | UserError:
         try:
-            return load_batch(self.sampler.batch(*key), self.reader)
+            batch = self.sampler.batch(*key)
+            x_BTF, speaker_B = load_batch(batch, self.reader)
+            if self.unlabelled:
+                x_BTF = torch.cat([x_BTF, load_unlabelled(batch, self.unlabelled)])
+            return x_BTF, speaker_B
         except UserError as error:  # raised by a worker, it would reach the user as a traceback
             return error
 
@@ -44,6 +51,22 @@ def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch
     return torch.from_numpy(x_BTF), torch.tensor([chunk.speaker for chunk in batch.chunks])
 
 
+def load_unlabelled(batch: Batch, reader: FeatureReader) -> torch.Tensor:
+    """Features (B, T, F) of a batch's unlabelled chunks; a recording that ends before its chunk begins again there.
+
+    Voiced frames meet at such places all over a recording, wherever the VAD has taken some out between them.
+    """
+    chunks = []
+    for utterance, start in batch.unlabelled:
+        pieces, left = [], batch.length
+        while left:
+            length = min(left, reader.num_frames[utterance] - start)
+            pieces.append(reader.chunk(utterance, start, length))
+            start, left = 0, left - length
+        chunks.append(np.concatenate(pieces))
+    return torch.from_numpy(np.stack(chunks))
+
+
 def batches(
     sampler: Sampler,
     reader: FeatureReader,
@@ -51,15 +74,16 @@ def batches(
     epochs: int,
     workers: int = 0,
     first_step: int = 0,
+    unlabelled: FeatureReader | None = None,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """All batches of epochs first_epoch .. epochs - 1, in order, without a pause between epochs.
 
-    The first `first_step` of them are left out.
+    The first `first_step` of them are left out; `unlabelled` reads the recordings of another domain (`ChunkLoader`).
 
     Raises what the reader raises, whichever process it reads in.
     """
     loader = torch.utils.data.DataLoader(
-        ChunkLoader(sampler, reader),
+        ChunkLoader(sampler, reader, unlabelled),
         batch_size=None,
         sampler=[(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))][first_step:],
         num_workers=workers,

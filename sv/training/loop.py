@@ -12,16 +12,17 @@ import torch
 from sv.data.tables import first_few
 from sv.errors import UserError
 from sv.features.files import FeatureReader
+from sv.models.embedder import Embedder
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.curves import held_out_errors
 from sv.training.held_out import HeldOutChunks, evaluate
 from sv.training.loader import batches
 from sv.training.notes import NoNotes, Notes
 from sv.training.precision import Precision
-from sv.training.progress import Progress, Sums
+from sv.training.progress import DomainFigures, Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
-from sv.training.schedule import ended, rate
+from sv.training.schedule import ended, rate, reversal
 from sv.training_settings import Training
 
 
@@ -37,18 +38,22 @@ def train(
     name: str,
     stop: Callable[[], bool] = lambda: False,
     ranks: Ranks = ALONE,
+    unlabelled: FeatureReader | None = None,
 ) -> bool:
     """Train from where `state` is to `settings.epochs`, or what ends it earlier; whether it came to the end.
 
     Leaves in `run`: checkpoints/ (see `Checkpoints`), written after every epoch, every ten minutes and when `stop()`
     says so, which ends the training after the step; tensorboard/, and curves.tsv. Raises UserError if the loss stops
     being a number, naming the step, the batch's utterances and the last good checkpoint.
+
+    With `settings.adversarial` every batch has as many chunks of another domain beside it, which `unlabelled` reads.
     """
     device = precision.device
-    network = ranks.together(_Network(state.model, state.head))
+    network = ranks.together(_Network(state.model, state.head, state.domain))
     checkpoints = Checkpoints(run / "checkpoints", settings)
-    stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step)
-    notes = Notes(run, name, state.curves, state.epoch * len(sampler) + state.step) if ranks.leads else NoNotes()
+    stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step, unlabelled)
+    first = state.epoch * len(sampler) + state.step
+    notes = Notes(run, name, state.curves, first, state.domain is not None) if ranks.leads else NoNotes()
     saved = seconds()
 
     for epoch in range(state.epoch, settings.epochs):
@@ -63,26 +68,29 @@ def train(
             lr = settings.optimiser.lr * rate(settings.schedule, done, settings.epochs, errors)
             for group in state.optimiser.param_groups:
                 group["lr"] = lr
+            lambda_p = reversal(settings.adversarial, done, settings.epochs)
             torch.manual_seed(address(sampler.seed, epoch, index))
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
 
             with precision.autocast():
-                loss, correct = network(x_BTF, speaker_B)
+                loss, correct, domain = network(x_BTF, speaker_B, lambda_p)
+            total = loss + domain[0] if domain else loss
             state.optimiser.zero_grad(set_to_none=True)
-            state.scaler.scale(loss * sampler.share(index)).backward()
+            state.scaler.scale(total * sampler.share(index)).backward()
             if settings.clip_norm:
                 state.scaler.unscale_(state.optimiser)
-                torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+                for group in state.optimiser.param_groups:  # a domain classifier's apart: it must not shorten others'
+                    torch.nn.utils.clip_grad_norm_(group["params"], settings.clip_norm)
             state.scaler.step(state.optimiser)
             state.scaler.update()
 
             state.step = index + 1
-            progress.add(loss.detach(), correct, len(speaker_B))
+            progress.add(loss.detach(), correct, len(speaker_B), domain)
             stopping, saving = ranks.agree(state.step, stop(), ranks.leads and seconds() - saved > SAVE_EVERY_S)
             if progress.due() or stopping or saving:
                 if (bad := progress.first_not_finite()) is not None:
                     raise UserError(_not_finite(sampler.batch(epoch, bad), epoch, bad, run))
-                notes.window(step, progress.show(), lr)
+                notes.window(step, progress.show(), lr, lambda_p)
             if (stopping or saving) and state.step < len(sampler):  # the epoch's end has its own
                 ranks.collect(state.sums)
                 if ranks.leads:
@@ -99,7 +107,7 @@ def train(
             held = evaluate(state.model, state.head, held_out, precision)
             if not held.finite:  # the epoch's last step spoilt the weights: keep the checkpoint before it
                 raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
-            notes.epoch(state.epoch, settings.epochs, len(sampler), trained, held, lr)
+            notes.epoch(state.epoch, settings.epochs, len(sampler), trained, held, lr, lambda_p)
             if held.error < state.best[0]:
                 state.best = (held.error, state.epoch)
             checkpoints.save(state)
@@ -113,16 +121,27 @@ def train(
 
 
 class _Network(torch.nn.Module):
-    """Model and head as one, whose gradients are exchanged together."""
+    """Model, head and perhaps a domain classifier as one, whose gradients are exchanged together.
 
-    def __init__(self, model: torch.nn.Module, head: torch.nn.Module) -> None:
+    Chunks of two domains are one batch to the model: batch norm then sees them as it will when it is used, by one mean
+    and variance. Were each domain normalised by its own, the classifier would not see the very shift that it is for.
+    """
+
+    def __init__(self, model: Embedder, head: torch.nn.Module, domain: torch.nn.Module | None) -> None:
         super().__init__()
-        self.model, self.head = model, head
+        self.model, self.head, self.domain = model, head, domain
 
-    def forward(self, x_BTF: torch.Tensor, speaker_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss, and how many chunks were classified right."""
-        loss, logits_BS = self.head(self.model(x_BTF), speaker_B)
-        return loss, (logits_BS.argmax(1) == speaker_B).sum()
+    def forward(
+        self, x_BTF: torch.Tensor, speaker_B: torch.Tensor, lambda_p: float
+    ) -> tuple[torch.Tensor, torch.Tensor, DomainFigures | None]:
+        """Mean loss, how many chunks were classified right, and the same of the domains.
+
+        Chunks after those of the speakers are of the other domain; `lambda_p` weighs the reversal.
+        """
+        e_BE = self.model.embed(x_BTF)
+        loss, logits_BS = self.head(self.model.for_head(e_BE)[: len(speaker_B)], speaker_B)
+        correct = (logits_BS.argmax(1) == speaker_B).sum()
+        return loss, correct, None if self.domain is None else self.domain(e_BE, len(speaker_B), lambda_p)
 
 
 SAVE_EVERY_S = 600.0

@@ -43,44 +43,65 @@ class _AboveBar(logging.Handler):
 
 @dataclass
 class Means:
-    """Mean loss and accuracy of some chunks, and how many a second."""
+    """Mean loss and accuracy of some chunks, how many a second, and the domain classifier's if there is one."""
 
     loss: float
     top1: float
     rate: float
+    domain: Means | None = None
+
+    @property
+    def said_of_domain(self) -> str:
+        """What a log line says of the domain classifier."""
+        return f"  domain loss {self.domain.loss:.3f}  accuracy {100 * self.domain.top1:.0f} %" if self.domain else ""
+
+
+DomainFigures = tuple[torch.Tensor, torch.Tensor]  # a batch's mean loss, and how many chunks were told right
 
 
 @dataclass
 class Sums:
-    """Loss, correct chunks and chunks, summed on the device, so that adding to them does not wait for it."""
+    """Loss, correct chunks and chunks, summed on the device, so that adding to them does not wait for it.
+
+    `domain` are those of a domain classifier, from the first batch on that has some.
+    """
 
     loss: torch.Tensor | float = 0.0
     correct: torch.Tensor | int = 0
     count: int = 0
+    domain: Sums | None = None
 
-    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int) -> None:
-        """Add a batch: its mean loss, its number of correct chunks and its size."""
+    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int, domain: DomainFigures | None = None) -> None:
+        """Add a batch: its mean loss, its number of correct chunks and its size; those of the domain classifier.
+
+        The latter sees as many unlabelled chunks beside them.
+        """
         self.loss = self.loss + loss.detach().double() * count
         self.correct = self.correct + correct
         self.count += count
+        if domain:
+            self.domain = self.domain or Sums()
+            self.domain.add(*domain, 2 * count)
 
     def means(self, seconds: float = 0.0) -> Means:
         """Means, and the rate if they took `seconds`."""
         count = max(self.count, 1)  # none where another process has collected them
-        return Means(float(self.loss) / count, float(self.correct) / count, self.count / seconds if seconds else 0.0)
+        rate = self.count / seconds if seconds else 0.0
+        return Means(float(self.loss) / count, float(self.correct) / count, rate, self.domain and self.domain.means())
 
     def become(self, other: Sums) -> None:
         """Take over other sums, in place."""
-        self.loss, self.correct, self.count = other.loss, other.correct, other.count
+        self.loss, self.correct, self.count, self.domain = other.loss, other.correct, other.count, other.domain
 
     def state(self) -> list[float]:
         """As a checkpoint holds them."""
-        return [float(self.loss), float(self.correct), self.count]
+        return [float(self.loss), float(self.correct), self.count, *(self.domain.state() if self.domain else [])]
 
     @classmethod
     def of_state(cls, stored: list[float]) -> Sums:
         """What `state` gave."""
-        return cls(stored[0], int(stored[1]), int(stored[2]))
+        domain = cls.of_state(stored[3:]) if len(stored) > 3 else None
+        return cls(stored[0], int(stored[1]), int(stored[2]), domain)
 
 
 class Progress:
@@ -107,12 +128,12 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
 
-    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int) -> None:
-        """Count a step."""
+    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int, domain: DomainFigures | None = None) -> None:
+        """Count a step; the figures are as for `Sums.add`."""
         self._step += 1
-        self._losses.append(loss.detach())
-        self._whole.add(loss, correct, count)
-        self._window.add(loss, correct, count)
+        self._losses.append(loss.detach() + domain[0].detach() if domain else loss.detach())
+        self._whole.add(loss, correct, count, domain)
+        self._window.add(loss, correct, count, domain)
         self._bar.update()
 
     def due(self) -> bool:
@@ -137,7 +158,8 @@ class Progress:
         if self._step < self._steps:
             line = (
                 f"train {self._name}  epoch {self._epoch + 1}/{self._epochs}  step {self._step}/{self._steps}"
-                f"  loss {window.loss:.3f}  top-1 {100 * window.top1:.0f} %  {window.rate:.0f} chunks/s"
+                f"  loss {window.loss:.3f}  top-1 {100 * window.top1:.0f} %{window.said_of_domain}"
+                f"  {window.rate:.0f} chunks/s"
                 f"  eta {hours}:{seconds // 60:02d}:{seconds % 60:02d}"
             )
             log.info(line)

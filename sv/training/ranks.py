@@ -15,6 +15,7 @@ from sv.errors import ConfigError
 from sv.training.progress import Sums
 from sv.training.sampler import Batch, Chunks
 from sv.training.sync_batch_norm import synchronised
+from sv.training.unlabelled import WithUnlabelled
 
 AGREE_EVERY = 10  # steps; a question to all processes holds them up
 PATIENCE = datetime.timedelta(hours=2)  # with a process that reads, evaluates or writes while the others wait
@@ -113,7 +114,7 @@ class Shard:
     batch, however unequal the parts. Raises ConfigError if a batch has fewer chunks than there are processes.
     """
 
-    def __init__(self, sampler: Chunks, ranks: Ranks) -> None:
+    def __init__(self, sampler: Chunks | WithUnlabelled, ranks: Ranks) -> None:
         self._sampler, self._ranks = sampler, ranks
         self.seed = sampler.seed
         smallest = min(sampler.size(index) for index in range(len(sampler)))
@@ -129,7 +130,8 @@ class Shard:
     def batch(self, epoch: int, index: int) -> Batch:
         """This process's part of batch `index` of an epoch."""
         whole = self._sampler.batch(epoch, index)
-        return Batch(whole.length, whole.chunks[self._ranks.index :: self._ranks.count])
+        part = slice(self._ranks.index, None, self._ranks.count)
+        return Batch(whole.length, whole.chunks[part], whole.unlabelled[part])
 
     def share(self, index: int) -> float:
         """The chunks of the part times the number of processes, over the chunks of the batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,10 +27,11 @@ class Chunk(NamedTuple):
 
 @dataclass
 class Batch:
-    """Chunks of one length, in frames."""
+    """Chunks of one length, in frames; perhaps with others of speakers unknown: their utterances and starts."""
 
     length: int
     chunks: list[Chunk]
+    unlabelled: list[tuple[str, int]] = field(default_factory=list)
 
 
 class Chunks(ABC):

@@ -1,10 +1,11 @@
-"""Learning rates and ends of a training: functions of its settings, the step and the held-out errors so far."""
+"""Learning rates, reversals, ends of a training: functions of its settings, the step and the held-out errors so far."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from sv.training_settings import Exponential, Plateau, Schedule, Steps, Training
+from sv.training_settings import Adversarial, Exponential, Plateau, Schedule, Steps, Training
 
 
 def rate(schedule: Schedule, done: float, epochs: int, errors: Sequence[float]) -> float:
@@ -24,6 +25,20 @@ def rate(schedule: Schedule, done: float, epochs: int, errors: Sequence[float]) 
         case Plateau():
             return schedule.factor ** anneals(schedule, errors)
     raise TypeError(f"no schedule: {schedule}")
+
+
+def reversal(settings: Adversarial | None, done: float, epochs: int) -> float:
+    """Lambda, by which a domain classifier's gradient is reversed; 0 where there is none.
+
+    `ganin` is weight (2 / (1 + exp(-10 p)) - 1), where p is the part of the training that is done (Ganin & Lempitsky
+    2015, section 4): of all its epochs, also where the held-out error may end it before (`done` and `epochs` are as
+    for `rate`).
+    """
+    if settings is None:
+        return 0.0
+    if settings.schedule == "constant":
+        return settings.weight
+    return settings.weight * (2 / (1 + math.exp(-10 * done / epochs)) - 1)
 
 
 def ended(settings: Training, errors: Sequence[float]) -> bool:

@@ -12,10 +12,11 @@ import torch
 from sv.data.datadir import DataDir, write_dropped
 from sv.data.tables import first_few
 from sv.errors import ConfigError, DataError
-from sv.features.files import FeatureReader
+from sv.features.files import FeatureReader, front_end
+from sv.losses.domain import DomainHead
 from sv.models.build import build_head, build_model
 from sv.models.device import pick_device
-from sv.records import forced
+from sv.records import differences, forced
 from sv.run import Run
 from sv.training.checkpoint import Checkpoints, TrainingState, load_model
 from sv.training.held_out import HeldOutChunks
@@ -25,6 +26,7 @@ from sv.training.precision import Precision
 from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import BalancedChunks, Chunks, EveryRecording
+from sv.training.unlabelled import WithUnlabelled
 
 
 def train_network(
@@ -35,6 +37,7 @@ def train_network(
     ngpu: int | None,
     workers: int | None,
     stopped: Callable[[], bool],
+    adapt_feats: Path | None = None,
 ) -> bool:
     """Train a run's network, from its last checkpoint if there is one of the same `key`; whether it came to the end.
 
@@ -45,6 +48,7 @@ def train_network(
         ngpu: 0 is the CPU, more a GPU for each process; None takes a GPU if there is one.
         workers: processes that read ahead; None chooses.
         stopped: whether to save and end after the step.
+        adapt_feats: feature folder of unlabelled speech, where `training.adversarial` asks for it.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same bytes each time
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -72,8 +76,9 @@ def train_network(
     else:
         sampler = BalancedChunks(*of, chunks_per_speaker=settings.chunks_per_speaker)
     reasons = why_dropped(sampler, shortest, *least)
+    both, adapt_reader, unused = beside(sampler, this, train_feats, adapt_feats) if adapt_feats else (sampler, None, {})
     if ranks.leads:
-        write_dropped(this.path / "dropped.txt", reasons)
+        write_dropped(this.path / "dropped.txt", {**unused, **reasons})
     known = set(train_utt2spk.values())
     held_out = HeldOutChunks.of(
         valid_reader, valid_utt2spk, sampler.speakers, known, shortest, settings.batch_size, valid_feats
@@ -90,6 +95,9 @@ def train_network(
     precision = Precision.of(settings.precision, device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
+    if settings.adversarial:  # made after the others, whose first weights are then what they are without it
+        state.domain = DomainHead(model.embedding_dim, settings.adversarial.hidden_dim).to(device)
+        optimiser.add_param_group({"params": list(state.domain.parameters())})
     checkpoints = Checkpoints(this.path / "checkpoints", settings)
     restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
     if restored and not ranks.leads:
@@ -102,6 +110,8 @@ def train_network(
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
         + (f" ({len(reasons)} too short{or_few}{left_out}: dropped.txt)" if reasons else "")
+        + (f", {len(adapt_reader.num_frames)} unlabelled" if adapt_reader else "")
+        + (f" ({len(unused)} too short: dropped.txt)" if unused else "")
         + f", {len(held_out)} held out"
         + (f" of {len(set(valid_utt2spk.values()))} other speakers" if held_out.of_strangers else "")
         + (f" (of {len(valid_utt2spk)})" if len(held_out) < len(valid_utt2spk) else "")
@@ -112,9 +122,9 @@ def train_network(
     )
     if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
         workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
-    shard = Shard(sampler, ranks)
+    shard, of = Shard(both, ranks), (this.path, precision, workers, this.name)
     try:
-        return train(state, settings, shard, reader, held_out, this.path, precision, workers, this.name, stopped, ranks)
+        return train(state, settings, shard, reader, held_out, *of, stopped, ranks, adapt_reader)
     finally:
         ranks.leave()
 
@@ -130,6 +140,21 @@ def why_dropped(sampler: Chunks, shortest: int, min_frames: int, min_utts: int) 
     for utt, n in sampler.too_few.items():
         reasons[utt] = f"its speaker has {n} utterances that are long enough, training.min_speaker_utts is {min_utts}"
     return reasons
+
+
+def beside(
+    sampler: Chunks, this: Run, train_feats: Path, adapt_feats: Path
+) -> tuple[WithUnlabelled, FeatureReader, dict[str, str]]:
+    """Batches with unlabelled speech beside, the reader of it, and by utterance why it is not used.
+
+    Raises DataError if its features were made in another way than those of the training set.
+    """
+    reader, vad = FeatureReader.of_system(adapt_feats, this.system), this.system.vad
+    for key, was, now in differences(front_end(train_feats, vad), front_end(adapt_feats, vad)):
+        raise DataError(f"{adapt_feats} was made with {key} = {now}, {train_feats} with {was}; run stage 1")
+    both = WithUnlabelled(sampler, reader.num_frames)
+    limit = f"the shortest chunk has {sampler.chunk_frames[0]}"
+    return both, reader, {utt: f"unlabelled, {n} voiced frames, {limit}" for utt, n in both.too_short.items()}
 
 
 def begin_with(model: torch.nn.Module, other: Run) -> None:

@@ -12,7 +12,7 @@ CONF = Path(__file__).parents[1] / "data" / "conf" / "features" / "mfcc23_8k.con
 DIM = 4
 
 
-def write_features(data, frames, name="mfcc23_8k", seed=0, spread=1.0, voiced=0.8):
+def write_features(data, frames, name="mfcc23_8k", seed=0, spread=1.0, voiced=0.8, shift=0.0):
     """Make DATA/feats/NAME with an energy VAD; returns the folder.
 
     Args:
@@ -20,6 +20,7 @@ def write_features(data, frames, name="mfcc23_8k", seed=0, spread=1.0, voiced=0.
         frames: {utterance: number of frames}; an utterance is called SPEAKER-REST.
         spread: of the speakers' means; frames have unit variance around them. (A sliding mean would take it away.)
         voiced: the part of frames that the VAD keeps, drawn per frame.
+        shift: of the first number of all frames, as of another channel.
     """
     folder = Path(data).resolve() / "feats" / name
     folder.mkdir(parents=True)
@@ -28,7 +29,8 @@ def write_features(data, frames, name="mfcc23_8k", seed=0, spread=1.0, voiced=0.
     with ArkWriter(folder / "arks" / "feats.1") as feats, ArkWriter(folder / "arks" / "vad.1") as vad:
         for utt in sorted(frames):
             of_speaker = np.random.default_rng(list(utt.split("-")[0].encode()))
-            feats.write(utt, rng.normal(size=(frames[utt], DIM)) + spread * of_speaker.normal(size=DIM))
+            x_TD = rng.normal(size=(frames[utt], DIM)) + spread * of_speaker.normal(size=DIM)
+            feats.write(utt, x_TD + shift * (np.arange(DIM) == 0))
             is_voiced = rng.random(frames[utt]) < voiced
             vad.write(utt, is_voiced.astype(np.float32))
             num_voiced[utt] = int(is_voiced.sum())
