@@ -100,7 +100,7 @@ run_stages() {
   }
 
   stage 5 "embeddings" && {
-    for run in "${runs[@]}"; do
+    for run in "${extracted[@]}"; do
       for set in "$(train_set swbd_sre_train "$run")" sre16_major sre16_eval_enroll sre16_eval_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
@@ -108,14 +108,14 @@ run_stages() {
   }
 
   stage 6 "back ends, of SRE's speakers alone" && {
-    for run in "${runs[@]}"; do
+    for run in "${scored[@]}"; do
       steps/train_backends.sh --train "$(train_set swbd_sre_train "$run")" --speakers-of "$data/sre" --adapt sre16_major "$run"
     done
   }
 
   lists=("$data"/sre16_eval_test/trials_{pooled,yue,tgl})
   stage 7 "scores" && {
-    for run in "${runs[@]}"; do
+    for run in "${scored[@]}"; do
       for trials in "${lists[@]}"; do
         steps/score.sh "${score_options[@]}" --enrol sre16_eval_enroll --test sre16_eval_test \
           --models "$data/sre16_eval_enroll/models" "$run" "$trials"
@@ -123,7 +123,12 @@ run_stages() {
     done
   }
 
-  stage 8 "score normalisation, calibration, fusion" && echo "none of these systems asks for it"
+  stage 8 "score normalisation, calibration, fusion" && {
+    ((${#ensembles[@]})) || echo "none of these systems asks for it"
+    for run in "${ensembles[@]}"; do
+      steps/ensemble.sh "$run" "${lists[@]}"
+    done
+  }
 
   stage 9 "report" && {
     steps/report.sh --title "sre16" --out "$exp/report" --others "$exp" --enrol "$data/sre16_eval_enroll" \

@@ -24,7 +24,9 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
-    train_run(Run.open(args.run), args.train, args.valid, args.ngpu, args.workers, args.processes)
+    this = Run.open(args.run)
+    this.require_kind("model")
+    train_run(this, args.train, args.valid, args.ngpu, args.workers, args.processes)
 
 
 def train_run(
