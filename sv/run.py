@@ -174,6 +174,8 @@ def _config(path: Path) -> Path:
 
 def _read(path: Path) -> Run | None:
     config = _config(path)
+    if not config.exists():  # in a dry run that of a run which is not planned is still the one that stands there
+        config = path / "config.yaml"
     if not config.exists():
         return None
     stored = read_yaml(config)

@@ -112,6 +112,18 @@ def test_damaged_configuration_is_one_line_naming_the_file(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
+def test_a_dry_run_sees_its_own_plan_before_what_stands_there(tmp_path, monkeypatch):
+    """And runs that it does not plan as they stand."""
+    (tmp_path / "dry").mkdir()
+    for name in ("x", "y"):
+        Run.create(tmp_path, name, 1, small())
+    monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
+    Run.create(tmp_path, "x", 1, small("vad=null"))
+    assert [Run.open(tmp_path / name / "seed1").system.vad for name in ("x", "y")] == [None, "energy"]
+    monkeypatch.delenv("SV_DRY_RUN")
+    assert Run.open(tmp_path / "x" / "seed1").system.vad == "energy"
+
+
 def configure_command(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["configure", "--conf", str(CONF), *map(str, arguments)])
     configure.main()
