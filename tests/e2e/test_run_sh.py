@@ -189,7 +189,7 @@ def test_systems_made_of_others_take_what_is_there_and_what_they_lack_is_made_on
     )
     assert ours["modular"]["trained"].startswith("embeddings of xvector-small, 2 epochs on ")
     dry = run_sh(*options, "--dry-run", "--set", "backends.plda.iterations=3")
-    assert re.search(r"^mini_synthetic.mean .*: would run: after mini_synthetic.plda$", dry.stdout, re.M)
+    assert re.search(r"^mini_synthetic.mean .*: would run: after calibration.plda$", dry.stdout, re.M)
     assert re.search(r"^mini_synthetic.identity .*: unchanged$", dry.stdout, re.M)
 
 
