@@ -159,6 +159,7 @@ exp=${work:+$work/}exp/$recipe
 [[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes   # from this run or an earlier one
 [[ -z $adapt ]] || configure_options+=(--adapt)
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
+((${calibration_speakers:-0} == 0)) || configure_options+=(--calibrate)
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
 ((last < 2 || first > 2)) || configure_options+=(--corpora "$(IFS=, && echo "${!root[*]}")")   # only stage 2 adds noise
 
@@ -166,16 +167,22 @@ IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 planned=$(mktemp -d)
 trap 'rm -rf "$planned"' EXIT
 plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
-planned_runs=() runs=()          # the runs' folders: all, and those of the systems asked for
-networks=() ivectors=()          # by what stages 3 and 4 train; of networks also those that others start from
+planned_runs=()                  # the runs' folders: all, each after those that it is made of, and
+networks=() ivectors=()          # those that stages 4 and 3 train,
+extracted=() scored=()           # whose embeddings stage 5 extracts; with back ends and scores of their own,
+ensembles=() runs=()             # of scores of others; those of the systems asked for, which stages 8 and 9 are about
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
 augments=()                      # the augmentations, each once, and, of each, the features and VADs that are used
 declare -A augment_of=() features_of=() vads_of=()
-while IFS=$'\t' read -r folder feature vad kind augment; do
+while IFS=$'\t' read -r folder feature vad augment tasks; do
   planned_runs+=("$folder")
-  [[ $kind == ivector ]] && ivectors+=("$folder") || networks+=("$folder")
-  [[ $kind == start ]] || runs+=("$folder")
-  [[ " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
+  [[ ,$tasks, != *,network,* ]]   || networks+=("$folder")
+  [[ ,$tasks, != *,ivector,* ]]   || ivectors+=("$folder")
+  [[ ,$tasks, != *,extracted,* ]] || extracted+=("$folder")
+  [[ ,$tasks, != *,scored,* ]]    || scored+=("$folder")
+  [[ ,$tasks, != *,ensemble,* ]]  || ensembles+=("$folder")
+  [[ ,$tasks, != *,asked,* ]]     || runs+=("$folder")
+  [[ $feature == - || " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
   [[ $vad == - || " ${vads[*]} " == *" $feature/$vad "* ]] || vads+=("$feature/$vad")
   [[ $augment != - ]] || continue
   augment_of[$folder]=$augment

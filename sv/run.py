@@ -61,6 +61,11 @@ class Run:
         with atomic_write(_config(self.path)) as out:
             yaml.safe_dump(content, out, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
+    @property
+    def system_name(self) -> str:
+        """The system's name, without the budget."""
+        return self.name.partition("+")[0]
+
     def checkpoint(self) -> Path:
         """The latest state of the training."""
         return self.path / "checkpoints" / "last.pt"
@@ -69,14 +74,39 @@ class Run:
         """The record of the finished training."""
         return record_of("train", self.path)
 
+    def trainings(self) -> list[Path]:
+        """Those of this run or, if it has no network of its own, of all the runs that it is made of."""
+        if self.system.ensemble:
+            return [record for member in self.members() for record in member.trainings()]
+        return [self.embedder().training()]
+
     def trained_by(self) -> dict[str, Any]:
         """The settings that decide the trained network."""
         return self.system.model_dump(mode="json", include=set(TRAINED_BY))
 
-    def beside(self, system: str) -> Run:
-        """The run of another system, with this one's budget and seed. ConfigError if there is none."""
+    def beside(self, system: str, seed: int | None = None) -> Run:
+        """The run of another system, with this one's budget and seed, or another seed. ConfigError if there is none."""
         budget = self.name.partition("+")[1:]
-        return Run.open(self.path.parents[1] / "".join([system, *budget]) / self.path.name)
+        seed = self.seed if seed is None else seed
+        return Run.open(self.path.parents[1] / "".join([system, *budget]) / f"seed{seed}")
+
+    def embedder(self) -> Run:
+        """The run whose network or extractor makes the embeddings: this one, or one of the system `embeddings_of`."""
+        return self.beside(self.system.embeddings_of) if self.system.embeddings_of else self
+
+    def members(self) -> list[Run]:
+        """The runs of an ensemble, in its order; of another system none. ConfigError if one is not there."""
+        ensemble = self.system.ensemble
+        if not ensemble:
+            return []
+        seeds = [(name, self.seed + i) for name, count in ensemble.members.items() for i in range(count)]
+        folders = [os.path.normpath(self.path / folder) for folder in ensemble.runs]
+        return [self.beside(*each) for each in seeds] + [Run.open(folder) for folder in folders]
+
+    def require_kind(self, key: str) -> None:
+        """Raise ConfigError unless systems of this kind have a key, as `model` or `backends`."""
+        if key not in self.system.kind.keys:
+            raise ConfigError(f"{self.path} is {self.system.kind.called}: it has no {key} of its own")
 
     def require_trained(self) -> None:
         """Raise a UserError unless the network is there, trained to the end and by the settings of this run."""
@@ -115,8 +145,8 @@ class Run:
             )
 
     def embeddings(self, set_name: str) -> Path:
-        """Where the embeddings of a set are."""
-        return self.path / "embeddings" / set_name
+        """Where the embeddings of a set are: in the folder of `embedder`."""
+        return self.embedder().path / "embeddings" / set_name
 
     def backend(self, name: str) -> Path:
         """Where a back end's parameters are."""
@@ -148,6 +178,8 @@ def _config(path: Path) -> Path:
 
 def _read(path: Path) -> Run | None:
     config = _config(path)
+    if not config.exists():  # in a dry run that of a run which is not planned is still the one that stands there
+        config = path / "config.yaml"
     if not config.exists():
         return None
     stored = read_yaml(config)

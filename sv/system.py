@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -111,26 +112,113 @@ class Extraction(Strict):
     max_count: NonNegativeFloat = 0.0  # frames that count, at most, after that factor; 0 for no limit
 
 
+class Ensemble(Strict):
+    """The mean of the scores of several runs by their back ends of one name: a score of the name `mean`.
+
+    `members` has systems and how many runs of each: those of the ensemble's own seed and of the ones after it. An
+    ensemble that is made by hand has `runs` in its place, any folders, from its own on. With `normalise: nontargets`
+    each run's scores are first moved and scaled so that the non-target trials of the calibration list have mean 0
+    and deviation 1: other speakers' scores, so that one of a tested trial does not depend on the others tested.
+    """
+
+    members: dict[str, PositiveInt] = Field({})
+    runs: tuple[str, ...] = ()
+    backend: str
+    normalise: Literal["none", "nontargets"] = "none"
+
+    @property
+    def size(self) -> int:
+        """How many runs."""
+        return sum(self.members.values()) or len(self.runs)
+
+    @model_validator(mode="after")
+    def _several(self) -> Ensemble:
+        if self.members and self.runs:
+            raise ValueError("ensemble: it has members or, made by hand, runs; leave out one")
+        if self.size < 2:
+            raise ValueError(f"ensemble.members: a mean is of two runs or more, not of {self.size}")
+        return self
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the kinds of system: what it is called, the keys that it must have, and those that it may have."""
+
+    called: str
+    needs: tuple[str, ...]
+    may_have: tuple[str, ...] = ("published",)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All that it may have."""
+        return self.needs + self.may_have
+
+
+_FRONT_END, _BESIDE = ("features", "vad", "cmn"), ("published", "deltas", "augment", "extraction")
+NETWORK = Kind("a network", (*_FRONT_END, "model", "loss", "training", "backends"), _BESIDE)
+# By the key that makes a system one of the kind.
+KINDS = {
+    "ensemble": Kind("an ensemble (ensemble)", ("ensemble",)),
+    "embeddings_of": Kind("a system on another's embeddings (embeddings_of)", ("embeddings_of", "backends")),
+    "ivector": Kind("an i-vector system (ivector)", (*_FRONT_END, "ivector", "backends"), _BESIDE),
+}
+NULL_IS_A_CHOICE = ("vad", "cmn")
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a system is made of that is another's: the key that says so, whose, of how many seeds, and what of it."""
+
+    key: str
+    system: str
+    num_seeds: int
+    what: Literal["network", "embeddings", "scores"]
+
+
 class System(Strict):
-    """A system of `conf/systems/`, whole."""
+    """A system of `conf/systems/`, whole: one of `KINDS`, or else a network."""
 
     published: Published | None = None
-    features: str  # NAME of conf/features/NAME.conf
-    vad: str | None  # NAME of conf/vad/NAME.conf
+    features: str | None = None  # NAME of conf/features/NAME.conf
+    vad: str | None = None  # NAME of conf/vad/NAME.conf
     deltas: Deltas | None = None
-    cmn: SlidingCmn | None
+    cmn: SlidingCmn | None = None
     augment: str | None = None  # NAME of conf/augment/NAME.yaml, whose copies are trained on beside the clean set
     ivector: IVector | None = None  # in place of the next three
     model: Annotated[XVector | ResNet1d, Field(discriminator="trunk")] | None = None
     loss: Loss | None = None
     training: Training | None = None
     extraction: Extraction = Extraction()
-    backends: dict[str, Backend]
+    embeddings_of: str | None = None  # a system whose embeddings are taken in place of all from the features on
+    backends: dict[str, Backend] = Field({})
+    ensemble: Ensemble | None = None  # in place of all else
 
     @property
-    def embedding_dim(self) -> int:
-        """Numbers an embedding."""
-        return self.ivector.dim if self.ivector else self.model.dim
+    def kind(self) -> Kind:
+        """Of `KINDS`, or a network."""
+        return kind_of(self)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The other systems that it is made of."""
+        if self.ensemble:
+            return tuple(Link("ensemble.members", *each, "scores") for each in self.ensemble.members.items())
+        if self.embeddings_of:
+            return (Link("embeddings_of", self.embeddings_of, 1, "embeddings"),)
+        if self.training and self.training.start_from:
+            return (Link("training.start_from", self.training.start_from, 1, "network"),)
+        return ()
+
+    @property
+    def scored_by(self) -> tuple[str, ...]:
+        """The names of its scores: those of its back ends or, of an ensemble, `mean`."""
+        return ("mean",) if self.ensemble else tuple(self.backends)
+
+    @property
+    def embedding_dim(self) -> int | None:
+        """Numbers an embedding; None where it has no embeddings of its own."""
+        block = self.ivector or self.model
+        return block.dim if block else None
 
     @property
     def _dim_setting(self) -> str:
@@ -140,17 +228,16 @@ class System(Strict):
         return "model.top_dim" if getattr(self.model, "top_dim", None) else "model.embedding_dim"
 
     @model_validator(mode="after")
-    def _a_network_or_an_ivector_extractor(self) -> System:
-        network = {"model": self.model, "loss": self.loss, "training": self.training}
-        if self.ivector and (given := next((name for name, block in network.items() if block), None)):
-            raise ValueError(f"{given}: an i-vector system (ivector) has none")
-        if not self.ivector and (missing := next((name for name, block in network.items() if not block), None)):
-            raise ValueError(f"{missing} is missing")
-        return self
-
-    @model_validator(mode="after")
-    def _some_backend(self) -> System:
-        if not self.backends:
+    def _of_one_kind(self) -> System:
+        kind = self.kind
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name not in kind.keys and value != field.get_default():
+                raise ValueError(f"{name}: {kind.called} has none")
+            given = name in self.model_fields_set and (value is not None or name in NULL_IS_A_CHOICE)
+            if name in kind.needs and not given:
+                raise ValueError(f"{name} is missing; {kind.called} must have {', '.join(kind.needs)}")
+        if "backends" in kind.needs and not self.backends:
             raise ValueError("backends: at least one is needed")
         return self
 
@@ -171,16 +258,24 @@ class System(Strict):
 
     @model_validator(mode="after")
     def _lda_within_the_embedding(self) -> System:
-        for name, backend in self.backends.items():
-            if backend.lda_dim and backend.lda_dim > self.embedding_dim:
-                raise ValueError(
-                    f"backends.{name}.lda_dim: {backend.lda_dim} dimensions cannot be taken from embeddings of"
-                    f" {self.embedding_dim} ({self._dim_setting})"
-                )
+        if self.embedding_dim:
+            self.require_lda_within(self.embedding_dim, self._dim_setting)
         return self
 
+    def require_lda_within(self, dim: int, whose: str) -> None:
+        """Raise ValueError if a back end's LDA wants more dimensions than embeddings have; `whose` says which."""
+        for name, backend in self.backends.items():
+            if backend.lda_dim and backend.lda_dim > dim:
+                raise ValueError(
+                    f"backends.{name}.lda_dim: {backend.lda_dim} dimensions cannot be taken from embeddings of"
+                    f" {dim} ({whose})"
+                )
 
-OPTIONAL_BLOCKS = {"ivector", "model", "loss", "training"}  # a network's or an i-vector extractor's
+
+def kind_of(system: System | Tree) -> Kind:
+    """The kind of a system or of a YAML tree that is to become one."""
+    tree = dict(system)
+    return next((kind for key, kind in KINDS.items() if tree.get(key) is not None), NETWORK)
 
 
 def find_systems(conf: str | os.PathLike[str]) -> dict[str, Path]:
@@ -204,7 +299,7 @@ def load_system(
     First it gets more back ends, each the YAML of one, called by its file's name, which must not be one of its own.
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
-    serve networks and i-vectors side by side (`lacks_block` tells). An overlay may have `models` by trunk in place of
+    serve all kinds of systems side by side (`lacked_block` tells). An overlay may have `models` by trunk in place of
     `model`, `fine_tuning` to be laid over the `training` of systems that start from another one, and leaves back ends
     alone that the system has not.
 
@@ -219,7 +314,7 @@ def load_system(
         sources.append(str(overlay))
         trees.append(laid_over(trees[-1], _that_fits(read_yaml(overlay), trees[-1])))
     for setting in sets:
-        if _block_of(setting) in OPTIONAL_BLOCKS - trees[-1].keys():
+        if lacked_block(trees[-1], setting):
             continue
         sources.append(f"--set {setting}")
         trees.append(with_setting(trees[-1], setting))
@@ -231,7 +326,9 @@ def load_system(
 
 
 def _with_backend(tree: Tree, path: Path, system: str) -> Tree:
-    """`tree` with one more back end; ConfigError if it has one of that name."""
+    """`tree` with one more back end, if its kind has any; ConfigError if it has one of that name."""
+    if _is_of_another_kind("backends", tree):
+        return tree
     name, own = path.stem, tree.get("backends") or {}
     if name in own:
         raise ConfigError(
@@ -243,8 +340,8 @@ def _with_backend(tree: Tree, path: Path, system: str) -> Tree:
 
 def _that_fits(overlay: Tree, tree: Tree) -> Tree:
     """What of an overlay is of blocks that a system has: its network's or its extractor's, and its back ends'."""
-    fitting = {key: value for key, value in overlay.items() if key not in OPTIONAL_BLOCKS - tree.keys()}
-    models = fitting.pop("models", None) or {}
+    models = overlay.get("models") or {}
+    fitting = {key: value for key, value in overlay.items() if key != "models" and not _is_of_another_kind(key, tree)}
     if (trunk := (tree.get("model") or {}).get("trunk")) in models:
         fitting["model"] = models[trunk]
     fine_tuning = fitting.pop("fine_tuning", None) or {}
@@ -258,16 +355,22 @@ def _that_fits(overlay: Tree, tree: Tree) -> Tree:
     return fitting
 
 
-def lacks_block(system: System, setting: str) -> bool:
-    """Whether a `path.to.key=value` is of a block that this system does not have, and does nothing to it."""
-    block = _block_of(setting)
-    return block in OPTIONAL_BLOCKS and getattr(system, block) is None
+def lacked_block(system: System | Tree, setting: str) -> str | None:
+    """The block, or key, of a `path.to.key=value` that this system does not have, so that it does nothing to it.
+
+    A key that no kind of system has is not told here: it is an error when the setting is laid over the system.
+    """
+    keys = setting.partition("=")[0].split(".")
+    if _is_of_another_kind(keys[0], system):
+        return keys[0]
+    if keys[0] == "backends" and len(keys) > 2 and keys[2] != "name":  # one that is named may be a new one
+        return None if keys[1] in (dict(system).get("backends") or {}) else ".".join(keys[:2])
+    return None
 
 
-def _block_of(setting: str) -> str | None:
-    """The block that a setting below it belongs to; a block that is set as a whole may be a new one."""
-    block, dot, _ = setting.partition("=")[0].partition(".")
-    return block if dot else None
+def _is_of_another_kind(key: str, system: System | Tree) -> bool:
+    """Whether a top-level key is one that other kinds of systems have."""
+    return key in System.model_fields and key not in kind_of(system).keys
 
 
 def validate_system(tree: Tree, source: str | os.PathLike[str]) -> System:

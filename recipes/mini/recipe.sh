@@ -10,8 +10,10 @@ optional_roots=(mini musan rirs adapt)
 calibration_speakers=20   # of the 200 for training; --calibration-speakers
 
 run_stages() {
-  calibration=()          # the set of the speakers held out, if any
-  ((calibration_speakers == 0)) || calibration=(vox1_calibration)
+  calibration=() calibrate_on=()          # the set of the speakers held out, if any, and the option that names its list
+  ((calibration_speakers == 0)) || {
+    calibration=(vox1_calibration) calibrate_on=(--calibration "$data/vox1_calibration/trials_calibration")
+  }
 
   stage 0 "data: generate the corpus, prepare its sets, hold out sessions" && {
     corpus=${root[mini]:-$data/corpus}
@@ -63,7 +65,7 @@ run_stages() {
   }
 
   stage 5 "embeddings" && {
-    for run in "${runs[@]}"; do
+    for run in "${extracted[@]}"; do
       for set in vox1_train "${calibration[@]}" ${adapt:+adapt} vox1_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
@@ -71,13 +73,13 @@ run_stages() {
   }
 
   stage 6 "back ends" && {
-    for run in "${runs[@]}"; do
+    for run in "${scored[@]}"; do
       steps/train_backends.sh --train vox1_train ${adapt:+--adapt adapt} "$run"
     done
   }
 
   stage 7 "scores" && {
-    for run in "${runs[@]}"; do
+    for run in "${scored[@]}"; do
       for set in "${calibration[@]}"; do
         steps/score.sh "${score_options[@]}" --enrol "$set" --test "$set" "$run" "$data/$set/trials_calibration"
       done
@@ -86,6 +88,9 @@ run_stages() {
   }
 
   stage 8 "score normalisation, calibration, fusion" && {
+    for run in "${ensembles[@]}"; do
+      steps/ensemble.sh "${calibrate_on[@]}" "$run" "$data/vox1_test/trials_mini_synthetic"
+    done
     ((calibration_speakers > 0)) || echo "nothing is calibrated; --calibration-speakers N holds training speakers out for it"
     for run in "${runs[@]}"; do
       for set in "${calibration[@]}"; do

@@ -113,7 +113,7 @@ run_stages() {
   }
 
   stage 5 "embeddings" && {
-    for run in "${runs[@]}"; do
+    for run in "${extracted[@]}"; do
       for set in "$(train_set swbd_sre_train "$run")" sre16_major sre16_eval_enroll sre16_eval_test \
         ${calibration:+sre16_dev_enroll sre16_dev_test}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
@@ -122,13 +122,13 @@ run_stages() {
   }
 
   stage 6 "back ends, of SRE's speakers alone" && {
-    for run in "${runs[@]}"; do
+    for run in "${scored[@]}"; do
       steps/train_backends.sh --train "$(train_set swbd_sre_train "$run")" --speakers-of "$data/sre" --adapt sre16_major "$run"
     done
   }
 
   stage 7 "scores" && {
-    for run in "${runs[@]}"; do
+    for run in "${scored[@]}"; do
       for trials in "${lists[@]}"; do
         steps/score.sh "${score_options[@]}" --enrol sre16_eval_enroll --test sre16_eval_test \
           --models "$data/sre16_eval_enroll/models" "$run" "$trials"
@@ -139,6 +139,9 @@ run_stages() {
   }
 
   stage 8 "score normalisation, calibration, fusion" && {
+    for run in "${ensembles[@]}"; do
+      steps/ensemble.sh ${calibration:+--calibration "$calibration"} "$run" "${lists[@]}"
+    done
     [[ -n $calibration ]] || echo "nothing is calibrated, as $data has no trials of SRE16's development part"
     for run in ${calibration:+"${runs[@]}"}; do
       steps/calibrate.sh --prior 0.01 --calibration "$calibration" "$run" "${lists[@]}"

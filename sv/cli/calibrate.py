@@ -37,7 +37,7 @@ def main() -> None:
     if not 0 < args.prior < 1:
         raise ConfigError(f"--prior lies between 0 and 1, not {args.prior:g}")
     this = Run.open(args.run)
-    for backend in this.system.backends:
+    for backend in this.system.scored_by:
         step = learning_step(args, this, backend)
         if not step.skip():
             require_other_speakers(args.calibration, args.trials)

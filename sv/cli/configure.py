@@ -1,7 +1,7 @@
 """Make the runs of the systems asked for.
 
-Prints a line a run: folder, features, VAD, network, ivector or start, augmentation, by tabs, and - where there is none.
-A start is a network that is only trained because another system starts from it.
+Prints a line a run: folder, features, VAD, augmentation and what is done with it (`sv.plan.Planned`, by commas), by
+tabs, and - where there is none; of a run on another's embeddings, features, VAD and augmentation are the other's.
 All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
 
@@ -13,8 +13,8 @@ from sv.errors import ConfigError
 from sv.features.kaldi_config import read_feature_config
 from sv.features.vad import read_vad_config, require_fit
 from sv.launch import chosen_engine
-from sv.run import Run
-from sv.system import System, find_systems, lacks_block, load_system
+from sv.plan import plan, with_needed
+from sv.system import System, find_systems, lacked_block, load_system
 from sv.yaml_errors import nearest
 
 
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--backend", action="append", default=[], metavar="NAME", help="add conf/backends/NAME.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="PATH.TO.KEY=VALUE", help="change a setting")
     parser.add_argument("--adapt", action="store_true", help="there is a set of unlabelled speech to adapt to")
+    parser.add_argument("--calibrate", action="store_true", help="there is a list of other speakers to calibrate on")
     parser.add_argument("systems", nargs="+", help="names of conf/systems/*/NAME.yaml; one named twice is made once")
     args = parser.parse_args()
 
@@ -37,60 +38,64 @@ def main() -> None:
     backends = [known_path(args.conf / "backends", name, ".yaml", "--backend") for name in dict.fromkeys(args.backend)]
     added = tuple(f"backends.{name}." for name in args.backend)
     known = find_systems(args.conf)
-    runs: list[Run] = []
-    for name in with_starts(args.systems, known):
-        system = load_system(known[name], [budget] if budget else [], args.set, backends)
+
+    def settings(name: str) -> list[str]:
+        # Which network to begin with is asked of the systems asked for, not of those that they begin with.
+        return [each for each in args.set if name in args.systems or not each.startswith("training.start_from=")]
+
+    systems = with_needed(
+        args.systems,
+        known,
+        lambda name: load_system(
+            known[name], [budget] if budget else [], settings(name), backends if name in args.systems else []
+        ),
+    )
+    changed: set[str] = set()
+    for name, system in list(systems.items()):
         check_front_end(name, system, args.conf)
         check_augmentation(name, system, args.conf, args.corpora)
-        changed = budget or not all(lacks_block(system, setting) or setting.startswith(added) for setting in args.set)
-        if changed:  # no longer the paper's system: its figure does not apply
-            system = system.model_copy(update={"published": None})
-        runs.append(Run.plan(args.exp, f"{name}+{args.budget}" if budget else name, args.seed, system))
+        if system.ensemble and system.ensemble.normalise != "none" and not args.calibrate:
+            raise ConfigError(
+                f"system {name}: ensemble.normalise: {system.ensemble.normalise} are those of a calibration list; hold"
+                " speakers out for one with --calibration-speakers N"
+            )
+        set_here = not all(lacked_block(system, each) or each.startswith(added) for each in settings(name))
+        if budget or set_here or any(link.system in changed for link in system.links):
+            changed.add(name)  # no longer the paper's system: its figure does not apply
+            systems[name] = system.model_copy(update={"published": None})
     for setting in args.set:
-        if all(lacks_block(this.system, setting) for this in runs):
-            raise ConfigError(f"--set {setting}: none of the systems has a block {setting.partition('.')[0]}")
-    if not args.adapt:
-        for this in runs:
-            backend = this.needs_adapt()
-            if this.learns_from_adapt() or backend:
-                learner = "the network" if this.learns_from_adapt() else f"the back end {backend}"
-                raise ConfigError(
-                    f"{this.name}: {learner} learns from unlabelled speech of another domain; say where that is, with"
-                    " --data-root adapt=DIR"
-                )
+        check_setting(setting, [system for name, system in systems.items() if setting in settings(name)])
+    planned = plan(args.exp, args.systems, args.seed, systems, args.budget)
+    for each in planned:
+        network = "network" in each.tasks and each.run.learns_from_adapt()
+        backend = each.run.needs_adapt() if "scored" in each.tasks else None
+        if not args.adapt and (network or backend):
+            learner = "the network" if network else f"the back end {backend}"
+            raise ConfigError(
+                f"{each.run.name}: {learner} learns from unlabelled speech of another domain; say where that is, with"
+                " --data-root adapt=DIR"
+            )
     if args.ngpu:
         from sv.models.device import pick_device  # imports torch, which takes seconds
 
         pick_device(args.ngpu)
     chosen_engine().require()
-    for this in runs:
-        this.write()
-        kind = "ivector" if this.system.ivector else "network" if asked(this, args.systems) else "start"
-        print(this.path, this.system.features, this.system.vad or "-", kind, this.system.augment or "-", sep="\t")
+    for each in planned:
+        each.run.write()
+        front_end = systems[each.run.system.embeddings_of or each.run.system_name]
+        made_of = (front_end.features, front_end.vad, front_end.augment)
+        print(each.run.path, *(name or "-" for name in made_of), ",".join(each.tasks), sep="\t")
 
 
-def with_starts(names: list[str], known: dict[str, Path]) -> list[str]:
-    """The systems, each once, after those whose networks they start from."""
-    wanted: dict[str, None] = {}
-
-    def want(name: str, above: tuple[str, ...] = ()) -> None:
-        if name not in known:
-            raise ConfigError(f"unknown system {name}{nearest(name, known)}")
-        if name in above:
-            raise ConfigError(f"training.start_from: {' starts from '.join([*above, name])}")
-        training = load_system(known[name]).training
-        if training and training.start_from:
-            want(training.start_from, (*above, name))
-        wanted[name] = None
-
-    for name in names:
-        want(name)
-    return list(wanted)
-
-
-def asked(this: Run, names: list[str]) -> bool:
-    """Whether a run is of a system that was asked for, and not only of one that another starts from."""
-    return this.name.partition("+")[0] in names
+def check_setting(setting: str, systems: list[System]) -> None:
+    """Raise ConfigError if a `--set` is of a block that none of the systems has."""
+    lacked = [lacked_block(system, setting) for system in systems]
+    if not all(lacked):
+        return
+    block = max(filter(None, lacked), key=len)
+    named = [f"backends.{name}" for system in systems for name in system.backends]
+    meant = nearest(block, dict.fromkeys(named)) if block.startswith("backends.") else ""
+    raise ConfigError(f"--set {setting}: none of the systems has a block {block}{meant}")
 
 
 def known_path(folder: Path, name: str, ending: str, what: str) -> Path:
@@ -102,7 +107,9 @@ def known_path(folder: Path, name: str, ending: str, what: str) -> Path:
 
 
 def check_front_end(name: str, system: System, conf: Path) -> None:
-    """Raise ConfigError if a system's features or VAD are unknown, ill-written or do not go together."""
+    """Raise ConfigError if a system's features or VAD, if any, are unknown, ill-written or do not go together."""
+    if system.features is None:
+        return
     features_path = known_path(conf / "features", system.features, ".conf", f"system {name}: features")
     features = read_feature_config(features_path)
     if system.vad is None:

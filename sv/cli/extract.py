@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data directory; the embeddings' folder has its name")
     args = parser.parse_args()
     this = Run.open(args.run)
+    this.require_kind("features")
     folder = args.data / "feats" / this.system.features
     out = this.embeddings(args.data.name)
     if args.job is None:

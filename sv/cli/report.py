@@ -63,7 +63,7 @@ def main() -> None:
         for this in runs:
             scored = scored_trials(trials, this.dropped(name))
             cells = all_cells if scored is trials or not all_cells else read_partitions(partitions, scored)
-            for backend in this.system.backends:
+            for backend in this.system.scored_by:
                 if this.path not in args.runs and not this.scores(name, backend).exists():
                     continue
                 scores_N = read_scores(this.scores(name, backend), scored)
@@ -78,7 +78,7 @@ def main() -> None:
                         found |= equalised_actual_cost(scored, llr_N, cells)
                 rows.append(row_of(this, backend, name, found | {"is_synthetic": is_synthetic}, len(trials)))
                 seed = f" seed {this.seed}" if several_seeds else ""
-                curves[f"{this.name}{seed} / {backend}"] = roc
+                curves[f"{this.name}{seed} / {shown(this, backend)}"] = roc
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
         title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
@@ -107,15 +107,15 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     folders = [*(path.parent for path in args.trials), *([args.enrol] if args.enrol else [])]
     tables = [folder / name for folder in folders for name in ("utt2spk", "models", LABEL)]
     tables += [path.parent / PARTITIONS for path in args.trials]
-    scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.backends]
+    scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.scored_by]
     scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
-    trained = [this.training() for this in runs]
+    trained = [record for this in runs for record in this.trainings()]
     dropped = [this.dropped(name) for this in runs for name in names]
     calibrated = [
         path
         for this in runs
         for name in names
-        for backend in this.system.backends
+        for backend in this.system.scored_by
         if is_calibrated(this, name, backend)
         for path in (calibrated_record(this, name, backend), this.calibration(backend))
     ]
@@ -150,17 +150,22 @@ def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
         this
         for this in filter(None, map(readable, sorted(exp.glob("*/seed*"))))
         if this.path.absolute() not in known
-        and not unfinished(this.training())
-        and any(this.scores(name, backend).exists() for name in names for backend in this.system.backends)
+        and not any(map(unfinished, this.trainings()))
+        and any(this.scores(name, backend).exists() for name in names for backend in this.system.scored_by)
     ]
 
 
 def readable(path: Path) -> Run | None:
-    """The run of a folder; None, with a line that says so, if its configuration is one of an earlier version's."""
+    """The run of a folder; None, with a line that says so, if its configuration is one of an earlier version's.
+
+    So it is if that of a run that it is made of is no longer there.
+    """
     if not (path / "config.yaml").exists():
         return None
     try:
-        return Run.open(path)
+        this = Run.open(path)
+        this.trainings()
+        return this
     except ConfigError as error:
         print(f"report: a run is left out, {error}")
         return None
@@ -198,7 +203,7 @@ def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed
         published = paper.eer.get(name)
     return Row(
         this.name,
-        backend,
+        shown(this, backend),
         name,
         this.seed,
         **found,
@@ -209,13 +214,29 @@ def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed
     )
 
 
+def shown(this: Run, backend: str) -> str:
+    """The name of a back end in the table; an ensemble's says of how many scores it is."""
+    if not (ensemble := this.system.ensemble):
+        return backend
+    return f"mean of {ensemble.size}" + (", normalised" if ensemble.normalise != "none" else "")
+
+
 def how_trained(this: Run) -> str | None:
-    """How long and on what, as the record of the training says; None of embeddings that came from elsewhere."""
-    counts = counts_of("train", this.path)
+    """How long and on what, as the record of the training says; None of embeddings that came from elsewhere.
+
+    Of an ensemble, whose scores it is the mean of.
+    """
+    if ensemble := this.system.ensemble:
+        by = " by deviations from the calibration list's non-targets" if ensemble.normalise != "none" else ""
+        members = ", ".join(f"{member.name} seed {member.seed}" for member in this.members())
+        return f"mean of the {ensemble.backend} scores{by} of {members}"
+    maker = this.embedder()
+    counts = counts_of("train", maker.path)
     if counts is None:
         return None
-    unit = "iterations" if this.system.ivector else "epochs"
-    return f"{counts['epochs']} {unit} on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers"
+    unit = "iterations" if maker.system.ivector else "epochs"
+    whose = f"embeddings of {maker.name}, " if maker is not this else ""
+    return f"{whose}{counts['epochs']} {unit} on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers"
 
 
 def made_by() -> list[str]:

@@ -41,6 +41,7 @@ def main() -> None:
     args = parser.parse_args()
 
     this = Run.open(args.run)
+    this.require_kind("backends")
     name = args.trials.name.removeprefix("trials_")
     steps = {backend: step_of(args, this, name, backend) for backend in this.system.backends}
     if not dry_run():
@@ -114,7 +115,7 @@ def drop_records(this: Run, trials: Path, sets: Iterable[str]) -> list[Path]:
     folders = [data]
     for name in sets:
         folder = data.parent / name
-        folders += [folder, folder / "feats" / this.system.features, this.embeddings(name)]
+        folders += [folder, folder / "feats" / this.embedder().system.features, this.embeddings(name)]
     return [folder / "dropped.txt" for folder in folders]
 
 

@@ -30,7 +30,9 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
-    train_run(Run.open(args.run), args.train, args.valid, args.ngpu, args.workers, args.processes, args.adapt)
+    this = Run.open(args.run)
+    this.require_kind("model")
+    train_run(this, args.train, args.valid, args.ngpu, args.workers, args.processes, args.adapt)
 
 
 def train_run(

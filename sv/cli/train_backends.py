@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()
     this = Run.open(args.run)
+    this.require_kind("backends")
     folder = this.embeddings(args.train)
     if not args.adapt and (needs := this.needs_adapt()):
         raise ConfigError(

@@ -165,6 +165,50 @@ def test_a_back_end_can_be_added_to_runs_that_are_there(run_sh, finished):
     assert all("on the list calibration (" in row["calibrated"] for row in found.values())
 
 
+MADE_OF_OTHERS = [
+    *("--systems", "modular,R28-ensemble-aam", "--set", "embeddings_of=xvector-small"),
+    *("--set", "backends.identity.centre=train", "--set", "ensemble.backend=plda"),
+    *("--set", "ensemble.members={xvector-small: 2}"),
+]
+
+
+def test_systems_made_of_others_take_what_is_there_and_what_they_lack_is_made_on_the_way(run_sh, finished):
+    """An ensemble of seeds 1 and 2, and cosines of seed 1's embeddings; only seed 2 is trained, if it is not there.
+
+    Another back end of the members makes the ensemble run again, as a dry run tells, and nothing else.
+    """
+    _, work = finished
+    options = ("--work", work, "--stage", "3", *MADE_OF_OTHERS, *SMALL_EMBEDDING, *TINY)
+    result = run_sh(*options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    exp = work / "exp/mini"
+    assert f"train {exp}/xvector-small/seed1: unchanged, skipped" in result.stdout
+    assert f"{exp}/modular/seed1/backend/identity: " in result.stdout
+    assert not (exp / "modular/seed1/embeddings").exists()
+    scores = ("xvector-small/seed1/scores/LIST.plda", "xvector-small/seed2/scores/LIST.plda")
+    one, two, mean = (
+        (exp / path.replace("LIST", "mini_synthetic")).read_text().split()
+        for path in (*scores, "R28-ensemble-aam/seed1/scores/LIST.mean")
+    )
+    assert mean[::3] == one[::3]
+    means = [(float(a) + float(b)) / 2 for a, b in zip(one[2::3], two[2::3], strict=True)]
+    assert [float(score) for score in mean[2::3]] == pytest.approx(means, abs=2e-6)
+    rows = json.loads((exp / "report/results.json").read_text())
+    ours = {row["system"]: row for row in rows if row["system"] in ("modular", "R28-ensemble-aam")}
+    assert {name: row["backend"] for name, row in ours.items()} == {
+        "R28-ensemble-aam": "mean of 2",
+        "modular": "identity",
+    }
+    assert all(row["calibrated"] and row["published_eer"] is None for row in ours.values())
+    assert ours["R28-ensemble-aam"]["trained"] == (
+        "mean of the plda scores of xvector-small seed 1, xvector-small seed 2"
+    )
+    assert ours["modular"]["trained"].startswith("embeddings of xvector-small, 2 epochs on ")
+    dry = run_sh(*options, "--dry-run", "--set", "backends.plda.iterations=3")
+    assert re.search(r"^mini_synthetic.mean .*: would run: after calibration.plda$", dry.stdout, re.M)
+    assert re.search(r"^mini_synthetic.identity .*: unchanged$", dry.stdout, re.M)
+
+
 def test_a_trained_run_refuses_another_configuration(run_sh, finished):
     """One line that names the setting and both values, and what to repeat; no embedding is made or taken."""
     _, work = finished

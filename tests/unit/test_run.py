@@ -112,6 +112,18 @@ def test_damaged_configuration_is_one_line_naming_the_file(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
+def test_a_dry_run_sees_its_own_plan_before_what_stands_there(tmp_path, monkeypatch):
+    """And runs that it does not plan as they stand."""
+    (tmp_path / "dry").mkdir()
+    for name in ("x", "y"):
+        Run.create(tmp_path, name, 1, small())
+    monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
+    Run.create(tmp_path, "x", 1, small("vad=null"))
+    assert [Run.open(tmp_path / name / "seed1").system.vad for name in ("x", "y")] == [None, "energy"]
+    monkeypatch.delenv("SV_DRY_RUN")
+    assert Run.open(tmp_path / "x" / "seed1").system.vad == "energy"
+
+
 def configure_command(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["configure", "--conf", str(CONF), *map(str, arguments)])
     configure.main()
@@ -123,7 +135,10 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
         monkeypatch, "--exp", tmp_path, "--seed", "4", "--budget", "short", "--set", "vad=null", *reversed(SYSTEMS)
     )
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert lines == [[f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "network", "-"] for name in reversed(SYSTEMS)]
+    assert lines == [
+        [f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "-", "network,extracted,scored,asked"]
+        for name in reversed(SYSTEMS)
+    ]
     assert [Run.open(folder).system for folder, *_ in lines] == [
         load_system(SYSTEMS[name], [CONF / "budgets" / "short.yaml"], ["vad=null", "published=null"])
         for name in reversed(SYSTEMS)
@@ -196,10 +211,10 @@ def test_configure_refuses_before_it_makes_anything(tmp_path, monkeypatch, argum
     ],
 )
 def test_configure_takes_an_augmentation_that_has_its_corpora(tmp_path, monkeypatch, capsys, options):
-    """All of them or, where it leaves out what is missing, one; printed in the last column."""
+    """All of them or, where it leaves out what is missing, one; printed in the last column but one."""
     configure_command(monkeypatch, "--exp", tmp_path, *options, "small")
     name = options[-1].removeprefix("augment=").replace("null", "-")
-    assert capsys.readouterr().out.rstrip("\n").split("\t")[3:] == ["network", name]
+    assert capsys.readouterr().out.rstrip("\n").split("\t")[3] == name
 
 
 def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
@@ -214,7 +229,7 @@ def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
 
 def test_configure_makes_a_system_that_is_named_twice_once(tmp_path, monkeypatch, capsys):
     configure_command(monkeypatch, "--exp", tmp_path, "small", "small")
-    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\tnetwork\t-\n"
+    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\t-\tnetwork,extracted,scored,asked\n"
 
 
 @pytest.mark.parametrize(("vad", "features"), [("webrtc3", "mfcc13_16k"), ("null", "mfcc13_16k")])

@@ -6,7 +6,7 @@ import pytest
 
 from sv.cli.configure import check_front_end
 from sv.errors import ConfigError
-from sv.system import System, find_systems, lacks_block, load_system, validate_system
+from sv.system import System, find_systems, lacked_block, load_system, validate_system
 from sv.training_settings import Steps
 from sv.yaml_errors import nearest
 from sv.yaml_tree import laid_over, read_yaml, with_setting
@@ -35,7 +35,7 @@ def test_every_budget_applies_to_every_system(name, budget):
     system, short = load_system(SYSTEMS[name], [budget]), read_yaml(budget)
     if system.ivector:
         assert system.ivector.num_gaussians == short["ivector"]["num_gaussians"]
-    else:
+    elif system.training:
         assert system.training.epochs == short["training"]["epochs"]
     assert system.features == load_system(SYSTEMS[name]).features
 
@@ -65,11 +65,11 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         (
             "name=3",
             "unknown key name; there is published, features, vad, deltas, cmn, augment, ivector, model, loss,"
-            " training, extraction, backends",
+            " training, extraction, embeddings_of, backends, ensemble",
         ),
         # missing
         ("training={}", "training.chunk_s is missing"),
-        ("backends.other.lda_dim=3", "backends.other.name is missing"),
+        ("backends.other={lda_dim: 3}", "backends.other.name is missing"),
         ("backends={}", "backends: at least one is needed"),
         # ill-typed
         ("training.epochs=many", "training.epochs: expected a whole number (is 'many')"),
@@ -279,9 +279,10 @@ def test_a_setting_below_a_block_leaves_systems_without_the_block_alone(tmp_path
     (tmp_path / "ivector.yaml").write_text(yaml.safe_dump(IVECTOR))
     system = load_system(tmp_path / "ivector.yaml", sets=["training.epochs=3", "ivector.dim=5"])
     assert (system.ivector.dim, system.training) == (5, None)
-    assert lacks_block(system, "training.epochs=3")
-    assert not lacks_block(system, "ivector.dim=5")
-    assert not lacks_block(system, "vad=null")
+    assert lacked_block(system, "training.epochs=3") == "training"
+    assert lacked_block(system, "backends.cosine.lda_dim=3") == "backends.cosine"
+    for setting in ("ivector.dim=5", "vad=null", "backends.plda.lda_dim=3", "backends.new.name=cosine", "trainig.x=1"):
+        assert lacked_block(system, setting) is None
 
 
 def test_a_network_has_no_options_of_ivectors():
@@ -317,3 +318,34 @@ def test_the_layer_on_top_is_the_embedding():
         load_system(SYSTEMS["xvector-small"], sets=["model={trunk: resnet1d, blocks: [1,1,1,1], top_dim: 59}"])
     with pytest.raises(ConfigError, match=r"model.channels.1"):
         load_system(SYSTEMS["xvector-small"], sets=["model={trunk: resnet1d, blocks: [1,1,1,1], channels: [4,6,8,8]}"])
+
+
+@pytest.mark.parametrize(
+    ("tree", "problem"),
+    [
+        ({"embeddings_of": "a"}, "backends is missing; a system on another's embeddings (embeddings_of) must have"),
+        ({"embeddings_of": "a", "backends": {}}, "backends: at least one is needed"),
+        (IVECTOR | {"embeddings_of": "a"}, "features: a system on another's embeddings (embeddings_of) has none"),
+        (IVECTOR | {"ensemble": {"members": {"a": 2}, "backend": "b"}}, "features: an ensemble (ensemble) has none"),
+        ({"ensemble": {"members": {"a": 2}}}, "ensemble.backend is missing"),
+        ({"ensemble": {"members": {"a": 1}, "backend": "b"}}, "a mean is of two runs or more, not of 1"),
+        ({"ensemble": {"members": {"a": 2}, "runs": ["a", "b"], "backend": "b"}}, "members or, made by hand, runs"),
+        ({"ensemble": {"members": {"a": 2}, "backend": "b", "normalize": "z"}}, "normalize; did you mean normalise?"),
+        ({"ensemble": {"members": {"a": 2}, "backend": "b", "normalise": "z"}}, "'z' is not one of 'none' or"),
+        (
+            {"features": "mfcc"},
+            "x.yaml: vad is missing; a network must have features, vad, cmn, model, loss, training",
+        ),
+    ],
+)
+def test_what_each_kind_of_system_must_have_is_told(tree, problem):
+    with pytest.raises(ConfigError) as caught:
+        validate_system(tree, "x.yaml")
+    assert problem in str(caught.value)
+
+
+def test_a_network_whose_front_end_is_left_out_is_refused_by_the_first_missing_key():
+    for left_out in ("features", "vad", "cmn", "loss", "training", "backends"):
+        tree = {key: value for key, value in read_yaml(SMALL).items() if key != left_out}
+        with pytest.raises(ConfigError, match=f"^x.yaml: {left_out} is missing; a network must have"):
+            validate_system(tree, "x.yaml")

@@ -1,0 +1,105 @@
+"""The plan of a request: of the systems asked for and all that they are made of, the runs, and what each is needed for.
+
+This module imports no torch and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sv.errors import ConfigError
+from sv.run import Run
+from sv.system import Link, System
+from sv.yaml_errors import nearest
+
+
+@dataclass
+class Planned:
+    """A run and what is done with it, of: network, ivector (trained as such), extracted, scored, ensemble, asked."""
+
+    run: Run
+    tasks: list[str] = field(default_factory=list)
+
+
+def with_needed(names: Iterable[str], known: Iterable[str], load: Callable[[str], System]) -> dict[str, System]:
+    """The systems of these names, each loaded once, after all those that it is made of.
+
+    Raises ConfigError for an unknown name, for systems that are made of each other, and for one that is made of what
+    another does not have.
+    """
+    known, found = set(known), dict[str, System]()
+
+    def want(name: str, above: tuple[str, ...], key: str) -> None:
+        if name not in known:
+            raise ConfigError(f"{key}unknown system {name}{nearest(name, sorted(known))}")
+        if name in above:
+            circle = " is made of ".join([*above[above.index(name) :], name])
+            raise ConfigError(f"{key}a system cannot be made of itself: {circle}")
+        if name in found:
+            return
+        system = load(name)
+        for link in system.links:
+            key = f"system {name}: {link.key}: "
+            want(link.system, (*above, name), key)
+            require_fit(system, link, found[link.system], key)
+        found[name] = system
+
+    for name in names:
+        want(name, (), "")
+    return found
+
+
+def require_fit(system: System, link: Link, other: System, key: str) -> None:
+    """Raise ConfigError, which begins with `key`, if the other system of a link has not what is wanted of it."""
+    if link.what == "network" and not other.model:
+        raise ConfigError(f"{key}{link.system} is {other.kind.called}, there is no network to begin with")
+    if link.what == "embeddings":
+        if not other.embedding_dim:
+            raise ConfigError(f"{key}{link.system} is {other.kind.called}, with no embeddings of its own")
+        try:
+            system.require_lda_within(other.embedding_dim, link.system)
+        except ValueError as error:
+            raise ConfigError(f"{key.partition(':')[0]}: {error}") from None
+    if link.what == "scores" and (wanted := system.ensemble.backend) not in other.scored_by:
+        raise ConfigError(f"{key}{link.system} has no back end {wanted}{nearest(wanted, other.scored_by)}")
+
+
+def plan(
+    exp: Path, names: Iterable[str], seed: int, systems: Mapping[str, System], budget: str | None = None
+) -> list[Planned]:
+    """Every run that the named systems need at a seed, once, after those that it needs itself.
+
+    Args:
+        exp: where runs go: EXP/SYSTEM/seedN.
+        names: of the systems asked for.
+        systems: as `with_needed` finds them.
+        budget: that was laid over them, for their runs' names.
+    """
+    found: dict[tuple[str, int], Planned] = {}
+
+    def want(name: str, seed: int, what: str) -> None:
+        system = systems[name]
+        for link in system.links:
+            for more in range(link.num_seeds):
+                want(link.system, seed + more, link.what)
+        this = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system)
+        tasks = found.setdefault((name, seed), Planned(this)).tasks
+        tasks += [task for task in _tasks(system, what) if task not in tasks]
+
+    for name in names:
+        want(name, seed, "report")
+    return list(found.values())
+
+
+def _tasks(system: System, what: str) -> list[str]:
+    """What is done with a run of which the network, the embeddings, the scores or all, in the report, are wanted."""
+    asked = ["asked"] if what == "report" else []
+    if system.ensemble:
+        return ["ensemble", *asked]
+    own = [] if system.embeddings_of else ["ivector" if system.ivector else "network"]
+    if what == "network":
+        return own
+    extracted = [*own, "extracted"] if own else []
+    return extracted if what == "embeddings" else [*extracted, "scored", *asked]
