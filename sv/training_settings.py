@@ -97,6 +97,7 @@ class Training(Strict):
     chunks_per_recording: PositiveInt | None = None
     optimiser: Optimiser
     schedule: Schedule = Exponential(name="exponential")
+    margin_epochs: PositiveFloat | None = None  # over which a loss's margin rises from 0; None: it is whole at once
     stop_after: PositiveInt | None = None  # epochs without a lower held-out error; None: it does not end early
     start_from: str | None = None  # a system whose network, but for a layer on top, is what this one begins with
     adversarial: Adversarial | None = None

@@ -25,6 +25,8 @@ class MarginHead(torch.nn.Module):
     Without `normalise` embeddings keep their length, which stands in place of the scale: |x| (cos theta - margin)
     ("Modular or monolithic", section 4.1).
 
+    `margin_part`, 1 unless a training sets it, is the part of the margin that is in force.
+
     The logits that are returned have no margin: accuracy is of the decision that a test would make.
 
     Args:
@@ -43,6 +45,7 @@ class MarginHead(torch.nn.Module):
         if kind not in ("am", "aam"):
             raise ValueError(f"kind is am or aam, not {kind}")
         self.kind, self.margin, self.scale, self.normalise = kind, margin, scale, normalise
+        self.margin_part = 1.0
         self.weight_SE = torch.nn.Parameter(torch.empty(num_speakers, input_dim))
         torch.nn.init.xavier_normal_(self.weight_SE)
 
@@ -58,9 +61,10 @@ class MarginHead(torch.nn.Module):
             return cross_entropy(scale * with_margin_BS, speaker_B), scale * cos_BS
 
     def _with_margin(self, cos_B: torch.Tensor) -> torch.Tensor:
+        margin = self.margin * self.margin_part
         if self.kind == "am":
-            return cos_B - self.margin
+            return cos_B - margin
         sin_B = (1 - cos_B.square()).clamp_min(1e-9).sqrt()  # whose slope at 0 is infinite
-        turned_B = cos_B * math.cos(self.margin) - sin_B * math.sin(self.margin)
-        beyond_B = cos_B <= math.cos(math.pi - self.margin)
-        return torch.where(beyond_B, cos_B - self.margin * math.sin(self.margin), turned_B)
+        turned_B = cos_B * math.cos(margin) - sin_B * math.sin(margin)
+        beyond_B = cos_B <= math.cos(math.pi - margin)
+        return torch.where(beyond_B, cos_B - margin * math.sin(margin), turned_B)

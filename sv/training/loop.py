@@ -22,7 +22,7 @@ from sv.training.precision import Precision
 from sv.training.progress import DomainFigures, Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
-from sv.training.schedule import ended, rate, reversal
+from sv.training.schedule import ended, margin_part, rate, reversal
 from sv.training_settings import Training
 
 
@@ -68,6 +68,8 @@ def train(
             lr = settings.optimiser.lr * rate(settings.schedule, done, settings.epochs, errors)
             for group in state.optimiser.param_groups:
                 group["lr"] = lr
+            if settings.margin_epochs:
+                state.head.margin_part = margin_part(settings, done)
             lambda_p = reversal(settings.adversarial, done, settings.epochs)
             torch.manual_seed(address(sampler.seed, epoch, index))
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)

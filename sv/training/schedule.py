@@ -27,6 +27,11 @@ def rate(schedule: Schedule, done: float, epochs: int, errors: Sequence[float]) 
     raise TypeError(f"no schedule: {schedule}")
 
 
+def margin_part(settings: Training, done: float) -> float:
+    """The part of a loss's margin that is in force: it rises evenly over the first `margin_epochs`."""
+    return min(1.0, done / settings.margin_epochs) if settings.margin_epochs else 1.0
+
+
 def reversal(settings: Adversarial | None, done: float, epochs: int) -> float:
     """Lambda, by which a domain classifier's gradient is reversed; 0 where there is none.
 

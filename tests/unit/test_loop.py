@@ -12,6 +12,7 @@ import sv.training.loop
 import sv.training.task
 from sv.cli.train import train_run
 from sv.errors import ConfigError, UserError
+from sv.losses.margin import MarginHead
 from sv.losses.softmax import SoftmaxHead
 from sv.training.checkpoint import read_checkpoint
 from sv.training.curves import HEADER
@@ -244,3 +245,21 @@ def test_limits_on_utterances_and_speakers_are_obeyed_and_listed(train, sets):
     assert dict(line.split(" ", 1) for line in (run.path / "dropped.txt").read_text().splitlines()) == want
     said = f"4 speakers, 24 utterances ({len(want)} too short or of speakers with fewer than 3, 2 speakers with them:"
     assert said in (run.path / "log" / "train.log").read_text()
+
+
+def test_margin_rises_step_by_step_also_after_a_resume(train, monkeypatch):
+    """Four epochs of five steps, two of them below the whole margin; interrupted after the first of them."""
+    parts = []
+    honest = MarginHead.forward
+
+    def forward(self, x_BE, speaker_B):
+        if self.training:
+            parts.append(self.margin_part)
+        return honest(self, x_BE, speaker_B)
+
+    monkeypatch.setattr(MarginHead, "forward", forward)
+    settings = ("loss={name: am, margin: 0.2}", "training.margin_epochs=2")
+    whole = left_by(train("whole", *settings))
+    assert parts == pytest.approx([step / 10 for step in range(10)] + [1] * 10)
+    interrupted(lambda: train("cut", *settings), monkeypatch, 2)
+    assert left_by(train("cut", *settings)) == whole

@@ -120,3 +120,13 @@ def test_halves_are_taken_as_single_precision():
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind is am or aam, not arc"):
         MarginHead(4, 3, "arc", 0.2, 30)
+
+
+@pytest.mark.parametrize(("kind", "normalise"), [("am", True), ("aam", True), ("am", False)])
+def test_part_of_the_margin_is_a_smaller_margin(kind, normalise):
+    x_BE, speaker_B = torch.randn(6, 8), torch.arange(6)
+    whole = MarginHead(8, 6, kind, 0.6, 40, normalise)
+    half = MarginHead(8, 6, kind, 0.3, 40, normalise)
+    half.weight_SE.data = whole.weight_SE.data
+    whole.margin_part = 0.5
+    assert torch.equal(whole(x_BE, speaker_B)[0], half(x_BE, speaker_B)[0])

@@ -6,7 +6,7 @@ import pytest
 from trainings import SMALL
 
 from sv.system import load_system
-from sv.training.schedule import anneals, ended, rate
+from sv.training.schedule import anneals, ended, margin_part, rate
 from sv.training_settings import Exponential, Plateau, Steps
 
 
@@ -65,3 +65,9 @@ def test_a_training_ends_after_its_epochs_or_without_a_better_error_or_at_the_le
     )
     assert not ended(plateau, [1, 1])
     assert ended(plateau, [1, 1, 1])
+
+
+def test_margin_rises_evenly_and_is_whole_at_once_unless_asked():
+    whole, rising = (load_system(SMALL, sets=[f"training.margin_epochs={n}"]).training for n in ("null", 4))
+    assert [margin_part(whole, done) for done in (0, 0.5, 9)] == [1, 1, 1]
+    assert [margin_part(rising, done) for done in (0, 1, 3.5, 4, 9)] == [0, 0.25, 0.875, 1, 1]
