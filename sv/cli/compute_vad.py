@@ -14,7 +14,7 @@ from sv.data.tables import first_few, read_table, write_table
 from sv.data.utterance_audio import UtteranceReader
 from sv.errors import DataError
 from sv.features.files import num_voiced_file, vad_file
-from sv.features.kaldi_config import read_feature_config
+from sv.features.front_ends import read_feature_config
 from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config, require_fit
 from sv.features.waves import read_at_rate, refuse_pipes
 from sv.records import Step, record_of, settings_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from sv.augment.config import read_augmentation
 from sv.cli import Parser, run
 from sv.errors import ConfigError
-from sv.features.kaldi_config import read_feature_config
+from sv.features.front_ends import read_feature_config
 from sv.features.vad import read_vad_config, require_fit
 from sv.launch import chosen_engine
 from sv.plan import plan, with_needed

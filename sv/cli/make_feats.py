@@ -14,7 +14,7 @@ from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import write_table
 from sv.data.utterance_audio import UtteranceReader
 from sv.errors import AudioError, DataError
-from sv.features.kaldi_config import read_feature_config
+from sv.features.front_ends import build_front_end, read_feature_config
 from sv.features.waves import read_at_rate, refuse_pipes
 from sv.records import Step
 from sv.step_jobs import part_done, run_jobs_of
@@ -80,11 +80,10 @@ def make_part(args: argparse.Namespace, data: DataDir, out: Path) -> None:
     import torch
 
     from sv.data.ark import ArkWriter
-    from sv.features.kaldi import KaldiFeatures
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     config = read_feature_config(args.conf)
-    front_end = KaldiFeatures(config)
+    front_end = build_front_end(config)
     name = out.resolve() / "arks" / f"feats.{args.job}"
     num_frames: dict[str, int] = {}
     dropped: dict[str, str] = {}

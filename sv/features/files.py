@@ -15,7 +15,7 @@ from sv.data.tables import first_few, read_table
 from sv.errors import DataError
 from sv.features.cmvn import sliding_cmvn, windows
 from sv.features.deltas import add_deltas
-from sv.features.kaldi_config import read_feature_config
+from sv.features.front_ends import read_feature_config
 from sv.records import record_of, settings_of
 from sv.system import System
 

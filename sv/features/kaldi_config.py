@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from sv.errors import ConfigError
-from sv.features.config import read_flags
 
 WINDOW_TYPES = ("povey", "hamming", "hanning", "rectangular", "sine", "blackman")
-_OPTIONS_OF_THE_OTHER = {"fbank": ("num_ceps", "cepstral_lifter"), "mfcc": ("use_log_fbank", "use_power")}
+OPTIONS_OF_THE_OTHER = {"fbank": ("num_ceps", "cepstral_lifter"), "mfcc": ("use_log_fbank", "use_power")}
 
 
 @dataclass(frozen=True)
@@ -109,17 +106,3 @@ class KaldiFeatureConfig:
         """Sample index of the middle of each frame, int (T,)."""
         first = self.window // 2 if self.snip_edges else self.shift // 2
         return first + self.shift * np.arange(num_frames)
-
-
-def read_feature_config(path: str | os.PathLike[str], name: str | None = None) -> KaldiFeatureConfig:
-    """Read `conf/features/NAME.conf`; a name that starts with fbank or mfcc says which of the two it is.
-
-    `name` is given where the file was copied under another one, as into a feature folder.
-    """
-    kind = next((k for k in ("fbank", "mfcc") if (name or Path(path).name).startswith(k)), None)
-    if kind is None:
-        raise ConfigError(
-            f"{path}: a feature configuration's file name starts with fbank or mfcc, and so says what it is"
-        )
-    unused = {name: getattr(KaldiFeatureConfig, name) for name in _OPTIONS_OF_THE_OTHER[kind]}
-    return read_flags(path, KaldiFeatureConfig, kind=kind, **unused)

@@ -11,7 +11,7 @@ import webrtcvad
 
 from sv.errors import ConfigError, DataError
 from sv.features.config import read_flags
-from sv.features.kaldi_config import KaldiFeatureConfig
+from sv.features.front_ends import FeatureConfig
 
 WEBRTC_RATES = (8000, 16000, 32000, 48000)
 
@@ -97,7 +97,7 @@ def read_vad_config(path: str | os.PathLike[str]) -> EnergyVad | WebRtcVad:
     raise ConfigError(f"{path}: a VAD configuration's file name starts with energy or webrtc, and so says what it is")
 
 
-def require_fit(vad: EnergyVad | WebRtcVad, features: KaldiFeatureConfig, vad_name: str, features_name: str) -> None:
+def require_fit(vad: EnergyVad | WebRtcVad, features: FeatureConfig, vad_name: str, features_name: str) -> None:
     """Raise ConfigError if a VAD cannot judge recordings of which these features are made."""
     if isinstance(vad, EnergyVad) and not features.use_energy:
         raise ConfigError(

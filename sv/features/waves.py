@@ -9,10 +9,10 @@ from sv.data.resample import resample
 from sv.data.tables import first_few
 from sv.data.utterance_audio import UtteranceReader
 from sv.errors import ConfigError, DataError
-from sv.features.kaldi_config import KaldiFeatureConfig
+from sv.features.front_ends import FeatureConfig
 
 
-def read_at_rate(reader: UtteranceReader, utt: str, config: KaldiFeatureConfig) -> np.ndarray:
+def read_at_rate(reader: UtteranceReader, utt: str, config: FeatureConfig) -> np.ndarray:
     """Samples (N,) of an utterance, float32 in the int16 range, at the configuration's rate.
 
     Raises what `UtteranceReader.read` does, and ConfigError for a resampling that the configuration does not allow.

@@ -20,8 +20,8 @@ from sv.data.audio import read_audio
 from sv.data.datadir import DataDir
 from sv.data.resample import resample
 from sv.data.tables import read_table
+from sv.features.front_ends import read_feature_config
 from sv.features.kaldi import KaldiFeatures
-from sv.features.kaldi_config import read_feature_config
 from sv.features.vad import read_vad_config
 
 FBANK = ROOT / "conf/features/fbank64_16k.conf"
@@ -240,7 +240,7 @@ def test_commands_run_where_they_are_allowed(command, data):
     ("conf", "text", "said"),
     [
         ("fbank.conf", None, "fbank.conf is missing"),
-        ("plp.conf", "", "starts with fbank or mfcc"),
+        ("plp.conf", "", "starts with fbank, mfcc or melspec"),
         ("fbank.conf", "--num-mel-bin=3\n", "did you mean --num-mel-bins?"),
     ],
 )

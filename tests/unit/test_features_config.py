@@ -7,8 +7,9 @@ from kaldi_files import FEATURES, ROOT
 
 from sv.errors import ConfigError
 from sv.features.config import read_flags
+from sv.features.front_ends import read_feature_config
 from sv.features.kaldi import KaldiFeatures
-from sv.features.kaldi_config import KaldiFeatureConfig, read_feature_config
+from sv.features.kaldi_config import KaldiFeatureConfig
 from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config
 
 
@@ -124,7 +125,7 @@ def test_conf_features_say_whose_they_are(path):
 
 def test_kind_comes_from_the_file_name(tmp_path):
     (tmp_path / "plp.conf").write_text("--dither=0\n")
-    with pytest.raises(ConfigError, match="starts with fbank or mfcc"):
+    with pytest.raises(ConfigError, match="starts with fbank, mfcc or melspec"):
         read_feature_config(tmp_path / "plp.conf")
     assert read_feature_config(tmp_path / "plp.conf", name="fbank40").kind == "fbank"
 

@@ -12,8 +12,9 @@ from kaldi_files import FEATURES, WAVS, read_text_ark
 import sv.features.kaldi
 from sv.data.audio import read_audio
 from sv.errors import DataError
+from sv.features.front_ends import read_feature_config
 from sv.features.kaldi import BLOCK_FRAMES, FLT_EPSILON, KaldiFeatures
-from sv.features.kaldi_config import KaldiFeatureConfig, read_feature_config
+from sv.features.kaldi_config import KaldiFeatureConfig
 
 REFERENCES = sorted(path.stem for path in FEATURES.glob("*.conf") if path.stem.startswith(("fbank", "mfcc")))
 TOLERANCE = 1e-3

@@ -6,8 +6,8 @@ from kaldi_files import FEATURES, WAVS, read_text_ark
 
 from sv.data.audio import read_audio
 from sv.errors import DataError
+from sv.features.front_ends import read_feature_config
 from sv.features.kaldi import KaldiFeatures
-from sv.features.kaldi_config import read_feature_config
 from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config
 
 torch = pytest.importorskip("torch")

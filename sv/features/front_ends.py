@@ -1,0 +1,45 @@
+"""The front ends by the names of their configurations: Kaldi's (fbank, mfcc) and the VoxSRC authors' (melspec)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sv.errors import ConfigError
+from sv.features.config import read_flags
+from sv.features.kaldi_config import OPTIONS_OF_THE_OTHER, KaldiFeatureConfig
+from sv.features.melspec_config import MelSpecConfig
+
+if TYPE_CHECKING:
+    from sv.features.kaldi import KaldiFeatures
+    from sv.features.melspec import MelSpec
+
+FeatureConfig = KaldiFeatureConfig | MelSpecConfig
+KINDS = ("fbank", "mfcc", "melspec")
+_NAMED = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
+
+
+def read_feature_config(path: str | os.PathLike[str], name: str | None = None) -> FeatureConfig:
+    """Read `conf/features/NAME.conf`; a name that starts with one of `KINDS` says which it is.
+
+    `name` is given where the file was copied under another one, as into a feature folder.
+    """
+    kind = next((kind for kind in KINDS if (name or Path(path).name).startswith(kind)), None)
+    if kind is None:
+        raise ConfigError(f"{path}: a feature configuration's file name starts with {_NAMED}, and so says what it is")
+    if kind == "melspec":
+        return read_flags(path, MelSpecConfig, kind=kind)
+    unused = {option: getattr(KaldiFeatureConfig, option) for option in OPTIONS_OF_THE_OTHER[kind]}
+    return read_flags(path, KaldiFeatureConfig, kind=kind, **unused)
+
+
+def build_front_end(config: FeatureConfig) -> KaldiFeatures | MelSpec:
+    """What computes the features; imports torch."""
+    if isinstance(config, MelSpecConfig):
+        from sv.features.melspec import MelSpec
+
+        return MelSpec(config)
+    from sv.features.kaldi import KaldiFeatures
+
+    return KaldiFeatures(config)
