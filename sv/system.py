@@ -16,12 +16,11 @@ from pydantic import Field, ValidationError, model_validator
 from sv.backend_settings import Backend
 from sv.errors import ConfigError
 from sv.loss_settings import Loss
-from sv.settings import NonNegativeFloat, PositiveInt, Strict
+from sv.model_settings import Model
+from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 from sv.training_settings import Training
 from sv.yaml_errors import first_problem
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
-
-Channels = Annotated[int, Field(gt=0, multiple_of=4)]
 
 
 class Published(Strict):
@@ -47,42 +46,6 @@ class Deltas(Strict):
     window: PositiveInt = 3
 
 
-class XVector(Strict):
-    """The x-vector TDNN's widths: five frame-level layers, then two segment-level ones."""
-
-    trunk: Literal["xvector"]
-    frame_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (
-        512,
-        512,
-        512,
-        512,
-        1500,
-    )
-    embedding_dim: PositiveInt = 512
-    segment_channels: PositiveInt = 512
-
-    @property
-    def dim(self) -> int:
-        """Numbers an embedding."""
-        return self.embedding_dim
-
-
-class ResNet1d(Strict):
-    """A 1-D residual network: bottleneck blocks and output channels of each stage, then fully connected layers."""
-
-    trunk: Literal["resnet1d"]
-    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
-    channels: tuple[Channels, Channels, Channels, Channels] = (256, 512, 1024, 2048)
-    hidden_dim: PositiveInt = 512
-    embedding_dim: PositiveInt = 512
-    top_dim: PositiveInt | None = None  # of a layer on top, whose output then is the embedding
-
-    @property
-    def dim(self) -> int:
-        """Numbers an embedding."""
-        return self.top_dim or self.embedding_dim
-
-
 class IVector(Strict):
     """An i-vector extractor: a full-covariance universal background model and a total-variability space.
 
@@ -99,6 +62,20 @@ class IVector(Strict):
     min_post: Annotated[float, Field(ge=0, lt=1)] = 0.025  # posteriors below it are dropped
 
 
+class Normalise(Strict):
+    """Mean, and variance, of each number of a frame over the chunk or the utterance that a network is given."""
+
+    mean: Literal[True] = True
+    variance: bool = False
+
+
+class Crops(Strict):
+    """So many crops at regular intervals from an utterance, whose embeddings are the rows of a matrix."""
+
+    count: PositiveInt = 10
+    length_s: PositiveFloat = 4.0
+
+
 class Extraction(Strict):
     """The network that embeddings are extracted with: of the last epoch or the best, or the mean of the last ones.
 
@@ -108,6 +85,7 @@ class Extraction(Strict):
 
     checkpoint: Literal["last", "best"] = "last"  # best by EER on held-out utterances
     average: PositiveInt = 1  # networks of the last epochs whose weights are averaged
+    crops: Crops | None = None  # None: the whole utterance at once
     acoustic_weight: Annotated[float, Field(gt=0, le=1)] = 1.0  # factor on an utterance's statistics
     max_count: NonNegativeFloat = 0.0  # frames that count, at most, after that factor; 0 for no limit
 
@@ -155,7 +133,7 @@ class Kind:
 
 
 _FRONT_END, _BESIDE = ("features", "vad", "cmn"), ("published", "deltas", "augment", "extraction")
-NETWORK = Kind("a network", (*_FRONT_END, "model", "loss", "training", "backends"), _BESIDE)
+NETWORK = Kind("a network", (*_FRONT_END, "model", "loss", "training", "backends"), (*_BESIDE, "normalise"))
 # By the key that makes a system one of the kind.
 KINDS = {
     "ensemble": Kind("an ensemble (ensemble)", ("ensemble",)),
@@ -183,9 +161,10 @@ class System(Strict):
     vad: str | None = None  # NAME of conf/vad/NAME.conf
     deltas: Deltas | None = None
     cmn: SlidingCmn | None = None
+    normalise: Normalise | None = None  # by the network, of what it is given
     augment: str | None = None  # NAME of conf/augment/NAME.yaml, whose copies are trained on beside the clean set
     ivector: IVector | None = None  # in place of the next three
-    model: Annotated[XVector | ResNet1d, Field(discriminator="trunk")] | None = None
+    model: Model | None = None
     loss: Loss | None = None
     training: Training | None = None
     extraction: Extraction = Extraction()
@@ -243,7 +222,7 @@ class System(Strict):
 
     @model_validator(mode="after")
     def _extraction_of_its_kind(self) -> System:
-        other = ("checkpoint", "average") if self.ivector else ("acoustic_weight", "max_count")
+        other = ("checkpoint", "average", "crops") if self.ivector else ("acoustic_weight", "max_count")
         for name in other:
             if getattr(self.extraction, name) != Extraction.model_fields[name].default:
                 raise ValueError(f"extraction.{name}: only {'networks have' if self.ivector else 'i-vectors have'} it")

@@ -94,11 +94,19 @@ Extract = Callable[["FeatureReader", Iterable[str]], Iterator[tuple[str, "np.nda
 
 def load_network(this: Run, device: torch.device) -> tuple[str, int, Extract]:
     """What extracts, the fewest frames that it takes, and the extraction itself: a network's embeddings."""
-    from sv.models.extraction import embeddings
+    from sv.models.extraction import crop_embeddings, embeddings
     from sv.training.checkpoint import load_model
 
     model = load_model(this).to(device)
-    return "the network", model.min_frames, lambda reader, utts: embeddings(model, reader, utts, device)
+    crops = this.system.extraction.crops
+
+    def extract(reader: FeatureReader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        if crops is None:
+            return embeddings(model, reader, utts, device)
+        length = round(crops.length_s * reader.frames_per_s)
+        return crop_embeddings(model, reader, utts, device, crops.count, length)
+
+    return "the network", 1 if crops else model.min_frames, extract
 
 
 def load_ivectors(this: Run, device: torch.device) -> tuple[str, int, Extract]:

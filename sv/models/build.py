@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import torch
 
+from sv import model_settings as settings
 from sv.loss_settings import Loss, Margin
 from sv.losses.margin import MarginHead
 from sv.losses.softmax import SoftmaxHead
+from sv.models.ecapa import Ecapa
 from sv.models.embedder import Embedder
+from sv.models.normalised import Normalised
 from sv.models.resnet1d import ResNet1d
+from sv.models.resnet2d import ResNet2d
 from sv.models.xvector import XVectorNet
-from sv.system import ResNet1d as ResNet1dSettings
 from sv.system import System
 
 
 def build_model(system: System, feature_dim: int) -> Embedder:
-    """The trunk that `model.trunk` names, for features of `feature_dim` numbers a frame."""
-    m = system.model
-    if isinstance(m, ResNet1dSettings):
-        return ResNet1d(feature_dim, m.blocks, m.channels, m.hidden_dim, m.embedding_dim, m.top_dim)
+    """The system's network, for features of `feature_dim` numbers a frame."""
+    trunk = build_trunk(system.model, feature_dim)
+    return Normalised(trunk, system.normalise.variance) if system.normalise else trunk
+
+
+def build_trunk(m: settings.Model, feature_dim: int) -> Embedder:
+    """The trunk that `trunk` names."""
+    match m:
+        case settings.ResNet1d():
+            return ResNet1d(feature_dim, m.blocks, m.channels, m.hidden_dim, m.embedding_dim, m.top_dim)
+        case settings.QSap():
+            return ResNet2d.q_sap(feature_dim, m.channels, m.embedding_dim, m.embedding_norm)
+        case settings.HAsp():
+            return ResNet2d.h_asp(feature_dim, m.channels, m.embedding_dim, m.embedding_norm)
+        case settings.Ecapa():
+            widths = (m.channels, m.aggregated, m.bottleneck, m.attention_dim, m.embedding_dim)
+            return Ecapa(feature_dim, *widths, embedding_norm=m.embedding_norm)
     return XVectorNet(feature_dim, m.frame_channels, m.embedding_dim, m.segment_channels)
 
 

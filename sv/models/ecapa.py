@@ -38,6 +38,7 @@ class Ecapa(torch.nn.Module):
     """
 
     min_frames = 2
+    equal_lengths = True
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class Ecapa(torch.nn.Module):
         self.embedding_norm = torch.nn.BatchNorm1d(embedding_dim) if embedding_norm else torch.nn.Identity()
         self.embedding_dim = self.output_dim = embedding_dim
 
-    def embed(self, x_BTF: torch.Tensor) -> torch.Tensor:
-        """Embeddings (B, E) of recordings of one length."""
+    def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings (B, E) of recordings of one length: squeeze and excitation sees all of each."""
         h_BCT = self.input_norm(relu(self.input(x_BTF.transpose(1, 2))))
         outputs = []
         for block in self.blocks:
@@ -70,8 +71,16 @@ class Ecapa(torch.nn.Module):
         h_BAT = relu(self.aggregation(torch.cat(outputs, 1)))
         return self.embedding_norm(self.embedding(self.pooling_norm(self.pooling(h_BAT))))
 
-    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
+    def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
+        """The embedding (E,) of one recording, at once."""
+        return self.embed(x_TF[None])[0]
+
+    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
         """What the loss head takes: embeddings."""
+        return e_BE
+
+    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes, of features."""
         return self.embed(x_BTF)
 
 

@@ -11,6 +11,7 @@ class Embedder(Protocol):
     """A `torch.nn.Module` that makes embeddings of features. Shapes: B batch, T frames, F features, E embedding."""
 
     min_frames: int  # that it can embed
+    equal_lengths: bool  # whether the recordings of a batch must have one length
     embedding_dim: int
     output_dim: int  # of what a loss head takes
 

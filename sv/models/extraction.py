@@ -28,7 +28,7 @@ def embeddings(
     rounding. The model is put into evaluation mode; every utterance must have `model.min_frames` frames.
     """
     model.eval()
-    for batch in batches_by_length(reader.num_frames, utterances, batch_frames):
+    for batch in batches_by_length(reader.num_frames, utterances, batch_frames, model.equal_lengths):
         matrices = [torch.from_numpy(reader.whole(utt)) for utt in batch]
         if len(matrices[0]) > batch_frames:
             vectors_BE = model.embed_long(matrices[0].to(device), batch_frames)[None]
@@ -39,11 +39,41 @@ def embeddings(
         yield from zip(batch, vectors_BE.float().cpu().numpy(), strict=True)
 
 
-def batches_by_length(num_frames: dict[str, int], utterances: Iterable[str], batch_frames: int) -> Iterator[list[str]]:
-    """Utterances by length, cut so that a batch padded to its longest has at most `batch_frames` frames."""
+@torch.inference_mode()
+def crop_embeddings(
+    model: Embedder,
+    reader: FeatureReader,
+    utterances: Iterable[str],
+    device: torch.device,
+    count: int,
+    length: int,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Utterances with the embeddings of `count` crops of `length` frames each, float32 (count, E), in C order.
+
+    Crops begin at regular intervals, the first at the beginning, the last so that it ends with the utterance (VoxSRC
+    2020, section 3.3). An utterance that is shorter than a crop is repeated until it fills one.
+    """
+    model.eval()
+    for utt in sorted(utterances):
+        x_TF = reader.whole(utt)
+        if len(x_TF) < length:
+            x_TF = np.concatenate([x_TF] * -(-length // len(x_TF)))[:length]
+        starts = np.linspace(0, len(x_TF) - length, count).astype(int)
+        crops_BTF = torch.from_numpy(np.stack([x_TF[start : start + length] for start in starts]))
+        yield utt, model.embed(crops_BTF.to(device)).float().cpu().numpy()
+
+
+def batches_by_length(
+    num_frames: dict[str, int], utterances: Iterable[str], batch_frames: int, equal: bool = False
+) -> Iterator[list[str]]:
+    """Utterances by length, cut so that a batch padded to its longest has at most `batch_frames` frames.
+
+    With `equal` the utterances of a batch have one length, and there is no padding.
+    """
     batch: list[str] = []
     for utt in sorted(utterances, key=lambda u: (num_frames[u], u)):
-        if batch and num_frames[utt] * (len(batch) + 1) > batch_frames:
+        grown = num_frames[utt] * (len(batch) + 1) > batch_frames
+        if batch and (grown or (equal and num_frames[utt] != num_frames[batch[0]])):
             yield batch
             batch = []
         batch.append(utt)

@@ -42,6 +42,7 @@ class ResNet1d(torch.nn.Module):
     """
 
     min_frames = 1
+    equal_lengths = False
 
     def __init__(
         self,

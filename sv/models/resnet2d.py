@@ -38,6 +38,7 @@ class ResNet2d(torch.nn.Module):
     """
 
     min_frames = 8
+    equal_lengths = True
 
     def __init__(
         self,
@@ -76,25 +77,45 @@ class ResNet2d(torch.nn.Module):
                 torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @classmethod
-    def q_sap(cls, feature_dim: int = 64, embedding_norm: bool = False) -> ResNet2d:
+    def q_sap(
+        cls,
+        feature_dim: int = 64,
+        channels: Sequence[int] = (16, 32, 64, 128),
+        embedding_dim: int = 512,
+        embedding_norm: bool = False,
+    ) -> ResNet2d:
         """Q/SAP: 1.4 million parameters."""
-        return cls(feature_dim, (16, 32, 64, 128), (1, 2, 2, 1), quick=True, embedding_norm=embedding_norm)
+        return cls(feature_dim, channels, (1, 2, 2, 1), True, embedding_dim, embedding_norm)
 
     @classmethod
-    def h_asp(cls, feature_dim: int = 64, embedding_norm: bool = False) -> ResNet2d:
+    def h_asp(
+        cls,
+        feature_dim: int = 64,
+        channels: Sequence[int] = (32, 64, 128, 256),
+        embedding_dim: int = 512,
+        embedding_norm: bool = False,
+    ) -> ResNet2d:
         """H/ASP: 8.0 million parameters with 64 features."""
-        return cls(feature_dim, (32, 64, 128, 256), (1, 2, 2, 2), quick=False, embedding_norm=embedding_norm)
+        return cls(feature_dim, channels, (1, 2, 2, 2), False, embedding_dim, embedding_norm)
 
-    def embed(self, x_BTF: torch.Tensor) -> torch.Tensor:
-        """Embeddings (B, E) of recordings of one length."""
+    def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings (B, E) of recordings of one length: squeeze and excitation sees all of each."""
         h_BCMT = self.input(x_BTF.transpose(1, 2)[:, None])
         h_BCMT = relu(self.input_norm(h_BCMT)) if self.quick else self.input_norm(relu(h_BCMT))
         h_BCMT = self.blocks(h_BCMT)
         h_BCT = h_BCMT.mean(2) if self.quick else h_BCMT.flatten(1, 2)
         return self.embedding_norm(self.embedding(self.pooling(h_BCT)))
 
-    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
+    def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
+        """The embedding (E,) of one recording, at once."""
+        return self.embed(x_TF[None])[0]
+
+    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
         """What the loss head takes: embeddings."""
+        return e_BE
+
+    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes, of features."""
         return self.embed(x_BTF)
 
 

@@ -37,6 +37,7 @@ class XVectorNet(torch.nn.Module):
     """
 
     min_frames = CONTEXT + 1
+    equal_lengths = False
 
     def __init__(
         self,

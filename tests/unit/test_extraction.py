@@ -8,7 +8,9 @@ import torch
 from feature_sets import DIM, write_features
 
 from sv.features.files import FeatureReader
-from sv.models.extraction import batches_by_length, embeddings
+from sv.models.extraction import batches_by_length, crop_embeddings, embeddings
+from sv.models.normalised import Normalised
+from sv.models.resnet2d import ResNet2d
 from sv.models.xvector import CONTEXT, XVectorNet
 
 CPU = torch.device("cpu")
@@ -79,3 +81,29 @@ def test_batches_hold_every_utterance_once_in_order_of_length():
 def test_order_of_asking_does_not_change_the_batches():
     num_frames = {"b": 20, "a": 20, "c": 10}
     assert list(batches_by_length(num_frames, ["a", "c", "b"], 45)) == [["c", "a"], ["b"]]
+
+
+def test_networks_that_need_it_are_given_recordings_of_one_length(reader):
+    """Squeeze and excitation looks at all of a recording: padding would be heard."""
+    net = Normalised(ResNet2d.q_sap(DIM, (8, 8, 8, 8), 6), variance=True).eval()
+    long_enough = [utt for utt, frames in FRAMES.items() if frames > 15]
+    found = dict(embeddings(net, reader, long_enough, CPU, 150))
+    assert found.keys() == set(long_enough)
+    for utt, vector in found.items():
+        np.testing.assert_allclose(vector, alone(net, reader, utt), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "length"), [(10, 40), (3, 99), (1, 30)])
+def test_crops_are_at_regular_intervals_from_end_to_end(model, reader, count, length):
+    """Each as a chunk of its own; a recording that is too short goes round."""
+    found = dict(crop_embeddings(model, reader, ["s-0250", "s-0030"], CPU, count, length))
+    assert list(found) == ["s-0030", "s-0250"]
+    frames_TF = {utt: reader.whole(utt) for utt in found}
+    frames_TF["s-0030"] = np.tile(frames_TF["s-0030"], (4, 1))[: max(length, 30)]
+    for utt, x_TF in frames_TF.items():
+        assert found[utt].shape == (count, 12)
+        for row, vector in enumerate(found[utt]):
+            start = int(row * (len(x_TF) - length) / (count - 1)) if count > 1 else 0
+            crop_TF = torch.from_numpy(x_TF[start : start + length])
+            with torch.inference_mode():
+                np.testing.assert_allclose(vector, model.embed(crop_TF[None])[0].numpy(), rtol=1e-4, atol=1e-5)

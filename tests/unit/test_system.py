@@ -64,7 +64,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ("lda_dim=3", "unknown key lda_dim; did you mean backends.cosine.lda_dim or backends.plda.lda_dim?"),
         (
             "name=3",
-            "unknown key name; there is published, features, vad, deltas, cmn, augment, ivector, model, loss,"
+            "unknown key name; there is published, features, vad, deltas, cmn, normalise, augment, ivector, model, loss,"
             " training, extraction, embeddings_of, backends, ensemble",
         ),
         # missing
@@ -104,7 +104,10 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
             "model.embedding_dim=2",
             "backends.plda.lda_dim: 3 dimensions cannot be taken from embeddings of 2 (model.embedding_dim)",
         ),
-        ("model.trunk=xvektor", "model.trunk: 'xvektor' is not one of 'xvector', 'resnet1d'"),
+        (
+            "model.trunk=xvektor",
+            "model.trunk: 'xvektor' is not one of 'xvector', 'resnet1d', 'q_sap', 'h_asp', 'ecapa'",
+        ),
         ("model={}", "model.trunk is missing"),
         (
             "model.zzz=1",
