@@ -7,6 +7,7 @@ from=$PWD
 [[ ${SV_PYTHON:-} != [!/]*/* ]] || export SV_PYTHON=$from/$SV_PYTHON
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+{ # bash reads all up to the closing brace before it runs any: this file may change during a run
 help() {
   cat <<'HELP'
 usage: ./run.sh [options]
@@ -249,6 +250,7 @@ status() { # status "what": where this run is, for whoever looks into exp/RECIPE
   $dry_run || printf 'recipe %s, process %s on %s, since %s\n%s since %s\n' "$recipe" $$ "$(hostname)" "$started" \
     "$1" "$(date '+%F %T')" 2>/dev/null >"$exp/status" || true
 }
+# shellcheck disable=SC2329  # the trap below calls it
 ended() { # says how to go on when a stage did not end well
   local code=$?
   rm -rf "$planned"
@@ -276,7 +278,9 @@ fi
 status "stages $first to $last done"
 printf '\ndone in %d:%02d.' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
 if ((last == 9)); then
-  echo " Results: $exp/report/results.md (table), DET curves beside it; runs below $exp"
+  echo " Results: $exp/report/results.md (table, with its figures beside it); runs below $exp"
 else
   echo " Go on with --stage $((last + 1)); runs below $exp"
 fi
+exit
+}

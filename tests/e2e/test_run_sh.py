@@ -463,3 +463,22 @@ def test_an_environment_without_the_packages_is_refused_by_name(run_sh, tmp_path
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "lacks: torch" in result.stderr
+
+
+def test_run_sh_may_be_edited_while_it_runs(tmp_path):
+    """Bash reads a script bit by bit: what it had not read yet would be taken from the new text."""
+    for path in ROOT.iterdir():
+        if path.name not in ("run.sh", "recipes", ".git", ".venv", "data", "exp"):
+            (tmp_path / path.name).symlink_to(path)
+    shutil.copy(ROOT / "run.sh", tmp_path)
+    (tmp_path / "recipes/edits").mkdir(parents=True)
+    (tmp_path / "recipes/edits/recipe.sh").write_text(
+        "title=Edits default_systems=xvector-small data_roots=() optional_roots=()\n"
+        "run_stages() { printf ') fi done (' >>run.sh; }\n"
+    )
+    done = subprocess.run(
+        ["bash", tmp_path / "run.sh", "--recipe", "edits", "--work", tmp_path / "w"],
+        env={**os.environ, "SV_PYTHON": sys.executable}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "done in 0:0" in done.stdout
