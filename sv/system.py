@@ -29,6 +29,7 @@ class Published(Strict):
     source: str
     backends: tuple[str, ...]  # those of this system that the figures are for
     eer: dict[str, float]  # trial list -> EER in %
+    min_dcf_05: dict[str, float] = Field({})  # trial list -> minDCF at a target prior of .05
     num_trials: dict[str, int] = Field({})  # of each list as published; on a list of another size nothing is shown
 
 

@@ -198,9 +198,9 @@ def how_calibrated(this: Run, backend: str) -> str:
 def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed: int) -> Row:
     """A run's row: its figures on a trial list, and the paper's if they are of this system and list, of real speech."""
     paper = None if found["is_synthetic"] else this.system.published
-    published = None
+    published = published_cost = None
     if paper and backend in paper.backends and paper.num_trials.get(name, num_listed) == num_listed:
-        published = paper.eer.get(name)
+        published, published_cost = paper.eer.get(name), paper.min_dcf_05.get(name)
     return Row(
         this.name,
         shown(this, backend),
@@ -210,6 +210,7 @@ def row_of(this: Run, backend: str, name: str, found: dict[str, Any], num_listed
         num_listed=num_listed,
         published_eer=published,
         published_source=paper.source if published is not None else None,
+        published_min_dcf_05=published_cost,
         trained=how_trained(this),
     )
 

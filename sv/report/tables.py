@@ -50,6 +50,7 @@ class Row:
     num_speakers: int
     published_eer: float | None
     published_source: str | None
+    published_min_dcf_05: float | None = None
     num_skipped: int = 0  # bootstrap replicates without a target or without a non-target trial
     is_synthetic: bool = False  # the speech of the list
     trained: str | None = None  # how long and on what
@@ -67,6 +68,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table's header and its rows as text; columns that tell nothing (of one seed, say) are left out."""
     seeds = len({row.seed for row in rows}) > 1
     papers = any(row.published_eer is not None for row in rows)
+    papers_costs = any(row.published_min_dcf_05 is not None for row in rows)
     actual = any(row.calibrated for row in rows)
     equalised = any(row.num_partitions for row in rows)
     lines = [
@@ -78,6 +80,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             *(["eq. act Cprim"] if equalised and actual else []),
             "trials",
             *(["paper's EER %"] if papers else []),
+            *(["paper's minDCF.05"] if papers_costs else []),
         )
     ]
     for row in rows:
@@ -94,6 +97,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
                 *([_or_dash(row.equalised_act_cprimary)] if equalised and actual else []),
                 f"{row.num_trials:,}{listed}",
                 *([published] if papers else []),
+                *([_or_dash(row.published_min_dcf_05)] if papers_costs else []),
             )
         )
     return lines

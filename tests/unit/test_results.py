@@ -154,6 +154,9 @@ def test_equalised_figures_have_columns_where_there_are_any():
 def test_papers_have_a_column_where_there_is_one():
     assert "paper's EER %" not in table([row(), row()])[0]
     assert table([row(), row(published_eer=6.1)])[0][-1] == "paper's EER %"
+    header, one, two = table([row(), row(published_eer=6.1, published_min_dcf_05=0.31)])
+    assert header[-2:] == ("paper's EER %", "paper's minDCF.05")
+    assert (one[-2:], two[-2:]) == (("–", "–"), ("6.10", "0.310"))
 
 
 def test_markdown_has_the_same_cells_in_as_many_columns():
