@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +39,26 @@ def read_material(copy: Copy, musan: Path | None, rirs: Path | None) -> list[lis
     Returns:
         Impulse responses, a list for each of the copy's rooms, or noises.
     """
-    if isinstance(copy, Reverb):
-        if rirs is None:
-            return "no impulse responses are given"
-        lists = {room: rirs / f"rir_list_{room}" for room in copy.rooms}
-        if missing := next((room for room, path in lists.items() if not path.exists()), None):
-            return f"{lists[missing]} is not there (RIRS_NOISES gives what it has of smallroom and mediumroom)"
-        return [read_rir_list(path) for path in lists.values()]
+    return read_rooms(copy.rooms, rirs) if isinstance(copy, Reverb) else read_noises(copy.of, musan)
+
+
+def read_rooms(rooms: Iterable[str], rirs: Path | None) -> list[list[str]] | str:
+    """The files of impulse responses of each room size or, as a text, what is missing."""
+    if rirs is None:
+        return "no impulse responses are given"
+    lists = {room: rirs / f"rir_list_{room}" for room in rooms}
+    if missing := next((room for room, path in lists.items() if not path.exists()), None):
+        return f"{lists[missing]} is not there (RIRS_NOISES gives what it has of smallroom and mediumroom)"
+    return [read_rir_list(path) for path in lists.values()]
+
+
+def read_noises(kind: str, musan: Path | None) -> Noises | str:
+    """MUSAN's files of a kind or, as a text, what is missing."""
     if musan is None:
         return "no MUSAN is given"
-    folder = musan / copy.of
+    folder = musan / kind
     if not (folder / "wav.scp").exists():
-        return f"{folder}/wav.scp is not there (MUSAN had no {copy.of})"
+        return f"{folder}/wav.scp is not there (MUSAN had no {kind})"
     wav, seconds = read_table(folder / "wav.scp"), read_table(folder / "reco2dur")
     if lacking := sorted(wav.keys() - seconds.keys()):
         raise DataError(f"{folder}/reco2dur: {lacking[0]} of wav.scp is missing; make both again")

@@ -1,4 +1,7 @@
-"""What augmentation does to a waveform: pure functions of samples, as Kaldi's `wav-reverberate` computes them."""
+"""What augmentation does to a waveform: pure functions of samples, as Kaldi's `wav-reverberate` computes them.
+
+The copies of a set (`sv.augment.copies`) and crops in training (`sv.augment.online`) are made by the same ones.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
-_FFT_SIZE = 1 << 16
+_FFT_SIZE = 1 << 16  # of a block
+_FFT_STEP = 1 << 13  # between the sizes for what is shorter: 2**13 times 1 to 8
 
 
 class Noise(NamedTuple):
@@ -44,16 +48,35 @@ def reverberate(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the response is all zeros.
     """
-    if not np.any(response_M):
-        raise ValueError("an impulse response of zeros only")
+    _require_sound(response_M)
     wet_L = _convolved(np.asarray(wave_N, np.float32), np.asarray(response_M, np.float32) / np.abs(response_M).max())
     peak = int(np.argmax(response_M))
     return _as_loud_as(wave_N, wet_L)[peak : peak + len(wave_N)]
 
 
+def reverberate_unit_energy(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
+    """Speech as it sounds in a room, as the VoxSRC 2020 authors' loader computes it: late, and as loud as it comes.
+
+    The first N samples of the convolution with the response scaled to a sum of squares of 1: speech is later by the
+    response's direct path, its end is lost, and its power changes with the room.
+
+    Args, returns and raises as `reverberate`.
+    """
+    _require_sound(response_M)
+    energy = power(response_M) * len(response_M)
+    unit_M = np.asarray(response_M, np.float32) / np.float32(math.sqrt(energy))
+    return _convolved(np.asarray(wave_N, np.float32), unit_M)[: len(wave_N)]
+
+
+def _require_sound(response_M: np.ndarray) -> None:
+    if not np.any(response_M):
+        raise ValueError("an impulse response of zeros only")
+
+
 def _convolved(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
-    """The convolution, float32 (N + M - 1,), block by block: FFTs of one size, whose preparation is kept."""
-    size = max(_FFT_SIZE, scipy.fft.next_fast_len(2 * len(response_M), real=True))
+    """The convolution, float32 (N + M - 1,), block by block: FFTs of a few sizes, whose preparation is kept."""
+    whole = -(-(len(wave_N) + len(response_M) - 1) // _FFT_STEP) * _FFT_STEP
+    size = whole if whole <= _FFT_SIZE else max(_FFT_SIZE, scipy.fft.next_fast_len(2 * len(response_M), real=True))
     hop = size - len(response_M) + 1
     spectrum_K = scipy.fft.rfft(response_M, size)
     wet_L = np.zeros(len(wave_N) + len(response_M) - 1, np.float32)
@@ -62,6 +85,12 @@ def _convolved(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
         place = wet_L[start : start + size]
         place += block[: len(place)]
     return wet_L
+
+
+def sum_of_equals(noises: Iterable[np.ndarray]) -> np.ndarray:
+    """Noises (M,) of one length, each at a mean square of 1, added: float32 (M,); one of zeros adds nothing."""
+    parts = [noise_M / np.float32(math.sqrt(power(noise_M) or 1.0)) for noise_M in noises]
+    return np.sum(parts, axis=0, dtype=np.float32)
 
 
 def looped(noise_M: np.ndarray, length: int) -> np.ndarray:

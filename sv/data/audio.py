@@ -126,15 +126,18 @@ def read_part(
     if whole and hasattr(recording, "read_all"):
         wave = recording.read_all(channel or 0)
     else:
-        start, stop = _bounds(recording, where, start_s, end_s)
+        start, stop = bounds(recording, where, start_s, end_s)
         wave = recording.read(start, stop, channel or 0)
     if not isinstance(recording, Pcm16Wav) and not np.isfinite(wave).all():
         raise AudioError(f"{where}: holds NaN or infinite samples; convert it again")
     return wave
 
 
-def _bounds(recording: Recording, where: str, start_s: float, end_s: float | None) -> tuple[int, int]:
-    """First sample and the one after the last; Kaldi's truncation of seconds * rate."""
+def bounds(recording: Recording, where: str, start_s: float, end_s: float | None) -> tuple[int, int]:
+    """A segment's first sample and the one after its last; Kaldi's truncation of seconds * rate.
+
+    `where` is for messages; raises AudioError as `read_audio` does.
+    """
     total, rate = recording.num_samples, recording.rate
     start = int(start_s * rate)
     stop = total if end_s is None or end_s == -1 else int(end_s * rate)

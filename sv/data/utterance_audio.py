@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from sv.data.audio import Recording, open_audio, read_part
+from sv.data.audio import Recording, bounds, open_audio, read_part
 from sv.errors import AudioError, DataError
 
 if TYPE_CHECKING:
@@ -40,6 +40,17 @@ class UtteranceReader:
         recording = self._open(utt, self._data.segment(utt).recording)
         return cut(self._data, utt, recording), recording.rate
 
+    def measure(self, utt: str) -> tuple[int, int]:
+        """How many samples `read` would give, and their rate, from headers where these say it; raises as it does."""
+        segment = self._data.segment(utt)
+        recording = self._open(utt, segment.recording)
+        channel_of(self._data, utt, recording)
+        try:
+            start, stop = bounds(recording, self._data.wav[segment.recording], segment.start_s, segment.end_s)
+        except AudioError as error:
+            raise AudioError(f"{utt}: {error}") from None
+        return stop - start, recording.rate
+
     def close(self) -> None:
         """Close what is open; the reader can be used on."""
         self._stack.close()
@@ -68,6 +79,19 @@ class UtteranceReader:
 def cut(data: DataDir, utt: str, recording: Recording) -> np.ndarray:
     """An utterance's samples (N,) out of its open recording; raises as `UtteranceReader.read` does."""
     segment = data.segment(utt)
+    channel = channel_of(data, utt, recording)
+    try:
+        return read_part(recording, data.wav[segment.recording], segment.start_s, segment.end_s, channel)
+    except AudioError as error:
+        raise AudioError(f"{utt}: {error}") from None
+
+
+def channel_of(data: DataDir, utt: str, recording: Recording) -> int:
+    """Which channel of its open recording an utterance is, from 0.
+
+    Raises DataError where a channel must be named or is not there.
+    """
+    segment = data.segment(utt)
     source, channels = data.wav[segment.recording], recording.num_channels
     if segment.channel is None and channels > 1:
         named = data.tables.get("reco2file_and_channel", {}).get(segment.recording, "").split()[-1:]
@@ -78,7 +102,4 @@ def cut(data: DataDir, utt: str, recording: Recording) -> np.ndarray:
         )
     if segment.channel is not None and segment.channel >= channels:
         raise DataError(f"{utt}: {source}: has no channel {segment.channel}, only {channels}, counted from 0")
-    try:
-        return read_part(recording, source, segment.start_s, segment.end_s, segment.channel)
-    except AudioError as error:
-        raise AudioError(f"{utt}: {error}") from None
+    return segment.channel or 0

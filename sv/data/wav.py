@@ -110,6 +110,8 @@ class Pcm16Wav:
 
     def read(self, start: int, stop: int, channel: int) -> np.ndarray:
         """Samples start <= n < stop of a channel, float32 (stop - start,), in the int16 range."""
+        if stop > self.num_samples:  # what follows them in the file is no sound
+            raise AudioError(f"{self._source.name}: truncated, ends at sample {self.num_samples} of {stop}")
         width = self._header.frame_bytes
         data = self._source.read_at(self._header.data_at + start * width, (stop - start) * width)
         if len(data) != (stop - start) * width:

@@ -1,8 +1,8 @@
-"""Batches from arks, in the training process or in workers: the same batches whatever their number."""
+"""Batches from arks or recordings, in the training process or in workers: the same ones whatever their number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,17 @@ import torch
 from sv.errors import UserError
 from sv.features.files import FeatureReader
 from sv.training.sampler import Batch
+from sv.training.waves import WaveReader
+
+Reader = FeatureReader | WaveReader
+# What becomes of a chunk, float32 (T, F) or (N,), as a function of it and of a generator that is its own.
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Sampler(Protocol):
     """Batches by epoch and index: `sv.training.sampler.Chunks`, or one process's part of them."""
+
+    seed: int
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -26,18 +33,22 @@ class Sampler(Protocol):
 
 
 class ChunkLoader(torch.utils.data.Dataset):
-    """Batch (epoch, index) of a sampler as tensors: features (B, T, F), speakers (B,).
+    """Batch (epoch, index) of a sampler as tensors: features (B, T, F) or samples (B, N), and speakers (B,).
 
-    With a reader of unlabelled recordings, features (2 B, T, F): after those of the speakers come the unlabelled.
+    With a reader of unlabelled recordings, features (2 B, T, F): after those of the speakers come the unlabelled. With
+    `augment` every chunk of the speakers is changed, by a draw that is a function of the sampler's seed, the epoch, the
+    batch and the chunk's place in it: two utterances of one speaker are drawn for apart.
     """
 
-    def __init__(self, sampler: Sampler, reader: FeatureReader, unlabelled: FeatureReader | None = None) -> None:
-        self.sampler, self.reader, self.unlabelled = sampler, reader, unlabelled
+    def __init__(
+        self, sampler: Sampler, reader: Reader, unlabelled: Reader | None = None, augment: Augment | None = None
+    ) -> None:
+        self.sampler, self.reader, self.unlabelled, self.augment = sampler, reader, unlabelled, augment
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | UserError:
         try:
             batch = self.sampler.batch(*key)
-            x_BTF, speaker_B = load_batch(batch, self.reader)
+            x_BTF, speaker_B = load_batch(batch, self.reader, self.augment, [self.sampler.seed, 6, *key])
             if self.unlabelled:
                 x_BTF = torch.cat([x_BTF, load_unlabelled(batch, self.unlabelled)])
             return x_BTF, speaker_B
@@ -45,13 +56,21 @@ class ChunkLoader(torch.utils.data.Dataset):
             return error
 
 
-def load_batch(batch: Batch, reader: FeatureReader) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (B, T, F) and speakers (B,) of a batch's chunks."""
-    x_BTF = np.stack([reader.chunk(chunk.utterance, chunk.start, batch.length) for chunk in batch.chunks])
-    return torch.from_numpy(x_BTF), torch.tensor([chunk.speaker for chunk in batch.chunks])
+def load_batch(
+    batch: Batch, reader: Reader, augment: Augment | None = None, address: Sequence[int] = ()
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (B, T, F), or samples (B, N), and speakers (B,) of a batch's chunks.
+
+    With `augment`, a chunk's generator is seeded by the address, of the batch, and the chunk's place.
+    """
+    chunks = [reader.chunk(chunk.utterance, chunk.start, batch.length) for chunk in batch.chunks]
+    if augment:
+        generators = (np.random.default_rng([*address, place]) for place in batch.places)
+        chunks = [augment(*each) for each in zip(chunks, generators, strict=True)]
+    return torch.from_numpy(np.stack(chunks)), torch.tensor([chunk.speaker for chunk in batch.chunks])
 
 
-def load_unlabelled(batch: Batch, reader: FeatureReader) -> torch.Tensor:
+def load_unlabelled(batch: Batch, reader: Reader) -> torch.Tensor:
     """Features (B, T, F) of a batch's unlabelled chunks; a recording that ends before its chunk begins again there.
 
     Voiced frames meet at such places all over a recording, wherever the VAD has taken some out between them.
@@ -69,21 +88,23 @@ def load_unlabelled(batch: Batch, reader: FeatureReader) -> torch.Tensor:
 
 def batches(
     sampler: Sampler,
-    reader: FeatureReader,
+    reader: Reader,
     first_epoch: int,
     epochs: int,
     workers: int = 0,
     first_step: int = 0,
-    unlabelled: FeatureReader | None = None,
+    unlabelled: Reader | None = None,
+    augment: Augment | None = None,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """All batches of epochs first_epoch .. epochs - 1, in order, without a pause between epochs.
 
-    The first `first_step` of them are left out; `unlabelled` reads the recordings of another domain (`ChunkLoader`).
+    The first `first_step` of them are left out; `unlabelled` reads the recordings of another domain, and `augment`
+    changes chunks as they are read (`ChunkLoader`).
 
     Raises what the reader raises, whichever process it reads in.
     """
     loader = torch.utils.data.DataLoader(
-        ChunkLoader(sampler, reader, unlabelled),
+        ChunkLoader(sampler, reader, unlabelled, augment),
         batch_size=None,
         sampler=[(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))][first_step:],
         num_workers=workers,

@@ -131,7 +131,7 @@ class Shard:
         """This process's part of batch `index` of an epoch."""
         whole = self._sampler.batch(epoch, index)
         part = slice(self._ranks.index, None, self._ranks.count)
-        return Batch(whole.length, whole.chunks[part], whole.unlabelled[part])
+        return Batch(whole.length, whole.chunks[part], whole.unlabelled[part], whole.places[part])
 
     def share(self, index: int) -> float:
         """The chunks of the part times the number of processes, over the chunks of the batch."""

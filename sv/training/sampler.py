@@ -27,11 +27,19 @@ class Chunk(NamedTuple):
 
 @dataclass
 class Batch:
-    """Chunks of one length, in frames; perhaps with others of speakers unknown: their utterances and starts."""
+    """Chunks of one length, in frames; perhaps with others of speakers unknown: their utterances and starts.
+
+    `places` says where the chunks stand in the whole batch, which this may be a part of.
+    """
 
     length: int
     chunks: list[Chunk]
     unlabelled: list[tuple[str, int]] = field(default_factory=list)
+    places: range | None = None
+
+    def __post_init__(self) -> None:
+        if self.places is None:
+            self.places = range(len(self.chunks))
 
 
 class Chunks(ABC):

@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 
-from sv.augment.waves import Noise, add_noises, looped, power, reverberate
+from sv.augment.waves import (
+    Noise,
+    add_noises,
+    looped,
+    power,
+    reverberate,
+    reverberate_unit_energy,
+    sum_of_equals,
+)
 
 
 def wave(n, seed=0, scale=1000):
@@ -40,6 +49,26 @@ def test_long_recordings_are_convolved_block_by_block(num_samples, length):
     np.testing.assert_allclose(reverberate(dry_N, response_M), wet_L[2 : 2 + num_samples], atol=0.02)
 
 
+def test_unit_energy_is_what_the_authors_compute():
+    """Against scipy's direct convolution in float64: a response over its norm, the first N samples, no shift."""
+    dry_N, response_M = wave(3000), response(n=900, peak=300)
+    unit_M = response_M.astype(float) / np.sqrt(np.sum(response_M.astype(float) ** 2))
+    want_N = scipy.signal.convolve(dry_N.astype(float), unit_M, mode="full", method="direct")[:3000]
+    got_N = reverberate_unit_energy(dry_N, 7000 * response_M)
+    assert got_N.dtype == np.float32
+    np.testing.assert_allclose(got_N, want_N, atol=0.01)
+
+
+@pytest.mark.parametrize("num_samples", [8192 * 5 - 399, 8192 * 5 - 398, 65536 - 399, 65536 - 398])
+def test_sizes_of_ffts_leave_no_echo_of_the_end_at_the_beginning(num_samples):
+    """Where the convolution just fits a size, and one sample on: against one product of spectra in float64."""
+    dry_N, response_M = wave(num_samples), response(400, peak=0)
+    total = num_samples + 399
+    spectrum = np.fft.rfft(dry_N.astype(float), total) * np.fft.rfft(response_M.astype(float), total)
+    want_N = np.fft.irfft(spectrum, total)[:num_samples] / np.sqrt(np.sum(response_M.astype(float) ** 2))
+    np.testing.assert_allclose(reverberate_unit_energy(dry_N, response_M), want_N, atol=0.02)
+
+
 def test_a_room_without_walls_changes_nothing():
     """The response is one peak, late and of any height: the same samples come out, in the same place."""
     response_M = np.zeros(800, np.float32)
@@ -59,8 +88,9 @@ def test_the_peak_is_the_largest_value_not_the_largest_magnitude():
 
 def test_an_impulse_response_of_zeros_is_refused():
     """It would give silence, which nothing can bring to the speech's power."""
-    with pytest.raises(ValueError, match="zeros"):
-        reverberate(wave(100), np.zeros(10, np.float32))
+    for room in (reverberate, reverberate_unit_energy):
+        with pytest.raises(ValueError, match="zeros"):
+            room(wave(100), np.zeros(10, np.float32))
 
 
 def test_silence_stays_silence():
@@ -107,6 +137,15 @@ def test_the_result_is_as_loud_as_the_speech_which_stays_as_it_was():
 def test_a_noise_of_zeros_adds_nothing():
     """Real music may begin with silence: no factor brings it to a ratio."""
     np.testing.assert_array_equal(add_noises(wave(100), [Noise(np.zeros(100, np.float32), 5.0)]), wave(100))
+
+
+def test_a_sum_of_equals_has_the_same_power_of_each():
+    """Told apart by least squares; one of zeros is not there."""
+    loud_N, soft_N = wave(5000, 1, 3000), wave(5000, 2, 3)
+    sum_N = sum_of_equals([loud_N, np.zeros(5000, np.float32), soft_N])
+    (a, b), *_ = np.linalg.lstsq(np.stack([loud_N, soft_N], 1), sum_N, rcond=None)
+    assert a**2 * power(loud_N) == pytest.approx(1, rel=1e-4)
+    assert b**2 * power(soft_N) == pytest.approx(1, rel=1e-4)
 
 
 def test_a_background_is_repeated_or_cut_from_its_beginning():
