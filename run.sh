@@ -173,9 +173,11 @@ networks=() ivectors=()          # those that stages 4 and 3 train,
 extracted=() scored=()           # whose embeddings stage 5 extracts; with back ends and scores of their own,
 ensembles=() runs=()             # of scores of others; those of the systems asked for, which stages 8 and 9 are about
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
+rates=()                         # of the recordings that networks read themselves, each once
+onlines=()                       # NAME/RATE of the augmentations that these are trained with, each once
 augments=()                      # the augmentations, each once, and, of each, the features and VADs that are used
 declare -A augment_of=() features_of=() vads_of=()
-while IFS=$'\t' read -r folder feature vad augment tasks; do
+while IFS=$'\t' read -r folder feature vad augment rate online tasks; do
   planned_runs+=("$folder")
   [[ ,$tasks, != *,network,* ]]   || networks+=("$folder")
   [[ ,$tasks, != *,ivector,* ]]   || ivectors+=("$folder")
@@ -185,6 +187,8 @@ while IFS=$'\t' read -r folder feature vad augment tasks; do
   [[ ,$tasks, != *,asked,* ]]     || runs+=("$folder")
   [[ $feature == - || " ${features[*]} " == *" $feature "* ]] || features+=("$feature")
   [[ $vad == - || " ${vads[*]} " == *" $feature/$vad "* ]] || vads+=("$feature/$vad")
+  [[ $rate == - || " ${rates[*]} " == *" $rate "* ]] || rates+=("$rate")
+  [[ $online == - || " ${onlines[*]} " == *" $online/$rate "* ]] || onlines+=("$online/$rate")
   [[ $augment != - ]] || continue
   augment_of[$folder]=$augment
   [[ " ${augments[*]} " == *" $augment "* ]] || augments+=("$augment")
@@ -223,14 +227,17 @@ stage() { # stage N "what": whether stage N is to run; says so
 train_set() { # train_set SET RUN: what a run is trained on, the set or the set with its copies
   echo "$1${augment_of[$2]:+_combined_${augment_of[$2]}}"
 }
-augment_set() { # augment_set SET: copies of a set as systems ask for them, SET_aug_NAME; with it, SET_combined_NAME
-  local set=$data/$1 corpus name feature vad copies
+augment_set() { # augment_set SET: copies of a set as systems ask for them, SET_aug_NAME, with it SET_combined_NAME; banks
+  local set=$data/$1 corpus name feature vad copies online
   local material=() together=()
-  ((${#augments[@]})) || { echo "none of these systems is trained on augmented speech"; return; }
+  ((${#augments[@]} || ${#onlines[@]})) || { echo "none of these systems is trained on augmented speech"; return; }
   for corpus in musan rirs; do
     [[ -n ${root[$corpus]:-} ]] || continue
     "$SV_PYTHON" "local/prepare_$corpus.py" "${material_options[@]}" "${root[$corpus]}" "$data/$corpus"
     material+=("--$corpus" "$data/$corpus")
+  done
+  for online in "${onlines[@]}"; do
+    steps/make_noise_bank.sh --conf "conf/augment_online/${online%/*}.yaml" --rate "${online#*/}" "${material[@]}" "$data/banks"
   done
   for name in "${augments[@]}"; do
     copies=${set}_aug_$name together=()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sv.errors import ConfigError
 from sv.run import Run
@@ -67,7 +68,12 @@ def require_fit(system: System, link: Link, other: System, key: str) -> None:
 
 
 def plan(
-    exp: Path, names: Iterable[str], seed: int, systems: Mapping[str, System], budget: str | None = None
+    exp: Path,
+    names: Iterable[str],
+    seed: int,
+    systems: Mapping[str, System],
+    budget: str | None = None,
+    waveforms: Mapping[str, dict[str, Any]] | None = None,
 ) -> list[Planned]:
     """Every run that the named systems need at a seed, once, after those that it needs itself.
 
@@ -76,6 +82,7 @@ def plan(
         names: of the systems asked for.
         systems: as `with_needed` finds them.
         budget: that was laid over them, for their runs' names.
+        waveforms: of the systems that read recordings, what `Run.waveform` holds.
     """
     found: dict[tuple[str, int], Planned] = {}
 
@@ -84,7 +91,8 @@ def plan(
         for link in system.links:
             for more in range(link.num_seeds):
                 want(link.system, seed + more, link.what)
-        this = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system)
+        waveform = (waveforms or {}).get(name)
+        this = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system, waveform)
         tasks = found.setdefault((name, seed), Planned(this)).tasks
         tasks += [task for task in _tasks(system, what) if task not in tasks]
 

@@ -16,7 +16,10 @@ from sv.system import System, validate_system
 from sv.yaml_tree import read_yaml
 
 # What of a system decides the trained network; the rest (back ends, published figures) may change after training.
-TRAINED_BY = ("features", "vad", "deltas", "cmn", "augment", "ivector", "model", "loss", "training")
+TRAINED_BY = (
+    *("features", "vad", "deltas", "cmn", "normalise", "input", "augment", "augment_online"),
+    *("ivector", "model", "loss", "training"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Run:
     name: str
     seed: int
     system: System
+    waveform: dict[str, Any] | None = None  # of a network that reads recordings, its features and augment_online, whole
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Run:
@@ -51,13 +55,17 @@ class Run:
         return this
 
     @classmethod
-    def plan(cls, exp: str | os.PathLike[str], name: str, seed: int, system: System) -> Run:
+    def plan(
+        cls, exp: str | os.PathLike[str], name: str, seed: int, system: System, waveform: dict[str, Any] | None = None
+    ) -> Run:
         """The run that `create` would make; nothing is written until `write`."""
-        return cls(Path(exp, name, f"seed{seed}"), name, seed, system)
+        return cls(Path(exp, name, f"seed{seed}"), name, seed, system, waveform)
 
     def write(self) -> None:
         """Make the folder and its config.yaml."""
         content = {"name": self.name, "seed": self.seed, "system": self.system.model_dump(mode="json")}
+        if self.waveform:
+            content["waveform"] = self.waveform
         with atomic_write(_config(self.path)) as out:
             yaml.safe_dump(content, out, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
@@ -183,6 +191,8 @@ def _read(path: Path) -> Run | None:
     if not config.exists():
         return None
     stored = read_yaml(config)
-    if {key: type(value) for key, value in stored.items()} != {"name": str, "seed": int, "system": dict}:
+    wanted = {"name": str, "seed": int, "system": dict} | ({"waveform": dict} if "waveform" in stored else {})
+    if {key: type(value) for key, value in stored.items()} != wanted:
         raise ConfigError(f"{config}: not what a run's configuration holds (name, seed, system); remove it")
-    return Run(path, stored["name"], stored["seed"], validate_system(stored["system"], config))
+    system = validate_system(stored["system"], config)
+    return Run(path, stored["name"], stored["seed"], system, stored.get("waveform"))

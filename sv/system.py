@@ -134,7 +134,8 @@ class Kind:
 
 
 _FRONT_END, _BESIDE = ("features", "vad", "cmn"), ("published", "deltas", "augment", "extraction")
-NETWORK = Kind("a network", (*_FRONT_END, "model", "loss", "training", "backends"), (*_BESIDE, "normalise"))
+_OF_NETWORKS = ("normalise", "input", "augment_online")
+NETWORK = Kind("a network", (*_FRONT_END, "model", "loss", "training", "backends"), (*_BESIDE, *_OF_NETWORKS))
 # By the key that makes a system one of the kind.
 KINDS = {
     "ensemble": Kind("an ensemble (ensemble)", ("ensemble",)),
@@ -163,7 +164,9 @@ class System(Strict):
     deltas: Deltas | None = None
     cmn: SlidingCmn | None = None
     normalise: Normalise | None = None  # by the network, of what it is given
+    input: Literal["waveform"] | None = None  # features are computed in training and extraction; None: read from disk
     augment: str | None = None  # NAME of conf/augment/NAME.yaml, whose copies are trained on beside the clean set
+    augment_online: str | None = None  # NAME of conf/augment_online/NAME.yaml, by which waveforms are changed
     ivector: IVector | None = None  # in place of the next three
     model: Model | None = None
     loss: Loss | None = None
@@ -219,6 +222,15 @@ class System(Strict):
                 raise ValueError(f"{name} is missing; {kind.called} must have {', '.join(kind.needs)}")
         if "backends" in kind.needs and not self.backends:
             raise ValueError("backends: at least one is needed")
+        return self
+
+    @model_validator(mode="after")
+    def _waveforms_as_they_are(self) -> System:
+        if self.input is None and self.augment_online:
+            raise ValueError("augment_online: it is of waveforms; set input to waveform")
+        of_features = [name for name in ("vad", "cmn", "deltas", "augment") if getattr(self, name) is not None]
+        if self.input and of_features:
+            raise ValueError(f"{of_features[0]}: only of features on disk, not with input: waveform")
         return self
 
     @model_validator(mode="after")

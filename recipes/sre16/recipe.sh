@@ -94,6 +94,9 @@ run_stages() {
       for name in "${vads[@]}"; do
         steps/compute_vad.sh --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
       done
+      for rate in "${rates[@]}"; do
+        steps/measure_audio.sh --nj "$nj" "${audio_options[@]}" --rate "$rate" "$data/$set"
+      done
     done
   }
 
@@ -107,8 +110,8 @@ run_stages() {
 
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set swbd_sre_train "$run")" --valid "$data/swbd_sre_valid" \
-        --adapt "$data/sre16_major" "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set swbd_sre_train "$run")" \
+        --valid "$data/swbd_sre_valid" --adapt "$data/sre16_major" --banks "$data/banks" "$run"
     done
   }
 

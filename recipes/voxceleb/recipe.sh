@@ -43,6 +43,9 @@ run_stages() {
       for name in "${vads[@]}"; do
         steps/compute_vad.sh --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
       done
+      for rate in "${rates[@]}"; do
+        steps/measure_audio.sh --nj "$nj" "${audio_options[@]}" --rate "$rate" "$data/$set"
+      done
     done
   }
 
@@ -55,8 +58,8 @@ run_stages() {
 
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
-      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" --valid "$data/vox1_valid" \
-        ${adapt:+--adapt "$data/adapt"} "$run"
+      steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" \
+        --valid "$data/vox1_valid" ${adapt:+--adapt "$data/adapt"} --banks "$data/banks" "$run"
     done
   }
 

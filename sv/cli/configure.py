@@ -5,9 +5,13 @@ tabs, and - where there is none; of a run on another's embeddings, features, VAD
 All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
+from sv.augment.bank import NOISES
 from sv.augment.config import read_augmentation
+from sv.augment.online_config import read_online_augmentation
 from sv.cli import Parser, run
 from sv.errors import ConfigError
 from sv.features.front_ends import read_feature_config
@@ -65,7 +69,8 @@ def main() -> None:
             systems[name] = system.model_copy(update={"published": None})
     for setting in args.set:
         check_setting(setting, [system for name, system in systems.items() if setting in settings(name)])
-    planned = plan(args.exp, args.systems, args.seed, systems, args.budget)
+    waveforms = {name: waveform_of(system, args.conf) for name, system in systems.items() if system.input}
+    planned = plan(args.exp, args.systems, args.seed, systems, args.budget, waveforms)
     for each in planned:
         network = "network" in each.tasks and each.run.learns_from_adapt()
         backend = each.run.needs_adapt() if "scored" in each.tasks else None
@@ -82,8 +87,11 @@ def main() -> None:
     chosen_engine().require()
     for each in planned:
         each.run.write()
-        front_end = systems[each.run.system.embeddings_of or each.run.system_name]
-        made_of = (front_end.features, front_end.vad, front_end.augment)
+        name = each.run.system.embeddings_of or each.run.system_name
+        front_end, waveform = systems[name], waveforms.get(name)
+        rate = f"{waveform['features']['sample_frequency']:g}" if waveform else None
+        on_disk = (None if waveform else front_end.features, front_end.vad, front_end.augment)
+        made_of = (*on_disk, rate, front_end.augment_online)
         print(each.run.path, *(name or "-" for name in made_of), ",".join(each.tasks), sep="\t")
 
 
@@ -121,19 +129,40 @@ def check_front_end(name: str, system: System, conf: Path) -> None:
         raise ConfigError(f"system {name}: {error}") from None
 
 
+def waveform_of(system: System, conf: Path) -> dict[str, Any]:
+    """What of its configurations a run takes along if its network reads recordings."""
+    features = read_feature_config(conf / "features" / f"{system.features}.conf")
+    online = system.augment_online
+    return {
+        "features": dataclasses.asdict(features),
+        "augment_online": online and read_online_augmentation(online_path(system, conf)).model_dump(mode="json"),
+    }
+
+
+def online_path(system: System, conf: Path) -> Path:
+    """The configuration of a system's online augmentation."""
+    return known_path(conf / "augment_online", system.augment_online, ".yaml", "augment_online")
+
+
 def check_augmentation(name: str, system: System, conf: Path, corpora: str | None) -> None:
     """Raise ConfigError if a system's augmentation is unknown or ill-written, or lacks a corpus (None: do not look)."""
-    if system.augment is None:
+    if system.augment:
+        path = known_path(conf / "augment", system.augment, ".yaml", f"system {name}: augment")
+        copies = read_augmentation(path)
+        key, partial, if_missing, needed = "augment", "kaldi_partial", copies.if_missing, copies.needs.values()
+    elif system.augment_online:
+        online = read_online_augmentation(online_path(system, conf))
+        key, partial, if_missing = "augment_online", "voxsrc_partial", online.if_missing
+        needed = ["musan" if bank in NOISES else "rirs" for banks in online.needs.values() for bank in banks]
+    else:
         return
-    path = known_path(conf / "augment", system.augment, ".yaml", f"system {name}: augment")
-    augmentation = read_augmentation(path)
-    needed = dict.fromkeys(augmentation.needs.values())
-    missing = [] if corpora is None else [root for root in needed if root not in corpora.split(",")]
-    if missing and (augmentation.if_missing == "stop" or len(missing) == len(needed)):
+    roots = dict.fromkeys(needed)
+    missing = [] if corpora is None else [root for root in roots if root not in corpora.split(",")]
+    if missing and (if_missing == "stop" or len(missing) == len(roots)):
         raise ConfigError(
-            f"{name} is trained on augmented speech too (augment: {system.augment}); give"
+            f"{name} is trained on augmented speech too ({key}: {getattr(system, key)}); give"
             f" {' and '.join(f'--data-root {root}=DIR' for root in missing)}, or leave out what you have not with"
-            " --set augment=kaldi_partial, or train on clean speech alone with --set augment=null"
+            f" --set {key}={partial}, or train on clean speech alone with --set {key}=null"
         )
 
 

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.parts import join_parts
-from sv.features.files import front_end, inputs
 from sv.records import Step, dry_run
 from sv.run import Run
+from sv.source import Reader, Source
 from sv.step_jobs import part_done, run_jobs_of
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-    from sv.features.files import FeatureReader
 
 
 def main() -> None:
@@ -32,25 +30,25 @@ def main() -> None:
     args = parser.parse_args()
     this = Run.open(args.run)
     this.require_kind("features")
-    folder = args.data / "feats" / this.system.features
+    source = Source(this, args.data)
     out = this.embeddings(args.data.name)
     if args.job is None:
-        make_all(args, this, folder, out)
+        make_all(args, this, source, out)
     else:
-        make_part(args, this, folder, DataDir.read(folder).split(args.nj, args.job), out)
+        make_part(args, this, source, DataDir.read(source.folder).split(args.nj, args.job), out)
         part_done("extract", out, args, out / "arks" / "xvector")
 
 
-def make_all(args: argparse.Namespace, this: Run, folder: Path, out: Path) -> None:
+def make_all(args: argparse.Namespace, this: Run, source: Source, out: Path) -> None:
     """Start the jobs whose parts are not there yet and join what they leave."""
     settings = {"extraction": this.system.extraction.model_dump(mode="json")}
-    step = Step("extract", out, inputs=[*inputs(folder, this.system.vad), this.training()], settings=settings)
+    step = Step("extract", out, inputs=[*source.inputs(), this.training()], settings=settings)
     if not dry_run():
         this.require_trained()
-        this.require_front_end(front_end(folder, this.system.vad), folder)
+        this.require_front_end(source.front_end(), source.folder)
     if step.skip():
         return
-    feats = DataDir.read(folder)
+    feats = DataDir.read(source.folder)
     from sv.models.device import pick_device  # torch, which takes a second: after all that is told at once
 
     on_gpus = pick_device(args.ngpu).type == "cuda"
@@ -63,23 +61,26 @@ def make_all(args: argparse.Namespace, this: Run, folder: Path, out: Path) -> No
     step.done([*set_files(out), out / "xvector.scp"], names, utterances=len(feats))
 
 
-def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir, out: Path) -> None:
+def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDir, out: Path) -> None:
     """Extract one job's part into OUT/arks/xvector.JOB.{ark,scp}."""
     import torch
 
     from sv.data.ark import ArkWriter
-    from sv.features.files import FeatureReader
     from sv.models.device import pick_device
 
     device = pick_device(args.ngpu, args.job - 1)
     if args.nj > 1:
         torch.set_num_threads(1)  # the jobs are the parallelism
-    reader = FeatureReader.of_system(folder, this.system)
-    what, fewest, extract = load_ivectors(this, device) if this.system.ivector else load_network(this, device)
+    reader = source.reader()
+    if this.system.ivector:
+        what, fewest, extract = load_ivectors(this, device)
+    else:
+        what, fewest, extract = load_network(this, source, device)
+    num_frames = {utt: source.num_frames(reader.num_frames[utt]) for utt in feats.utterances}
     dropped = {
-        utt: f"{reader.num_frames[utt]} voiced frames, {what} needs {fewest}"
-        for utt in feats.utterances
-        if reader.num_frames[utt] < fewest
+        utt: f"{frames} {'' if source.waveform else 'voiced '}frames, {what} needs {fewest}"
+        for utt, frames in num_frames.items()
+        if frames < fewest
     }
     name = out.resolve() / "arks" / f"xvector.{args.job}"
     with ArkWriter(name) as archive:
@@ -89,22 +90,24 @@ def make_part(args: argparse.Namespace, this: Run, folder: Path, feats: DataDir,
     print(f"{len(feats) - len(dropped)} embeddings, {len(dropped)} dropped")
 
 
-Extract = Callable[["FeatureReader", Iterable[str]], Iterator[tuple[str, "np.ndarray"]]]
+Extract = Callable[[Reader, Iterable[str]], Iterator[tuple[str, "np.ndarray"]]]
 
 
-def load_network(this: Run, device: torch.device) -> tuple[str, int, Extract]:
+def load_network(this: Run, source: Source, device: torch.device) -> tuple[str, int, Extract]:
     """What extracts, the fewest frames that it takes, and the extraction itself: a network's embeddings."""
-    from sv.models.extraction import crop_embeddings, embeddings
+    from sv.models.extraction import crop_embeddings, embeddings, wave_embeddings
     from sv.training.checkpoint import load_model
 
     model = load_model(this).to(device)
-    crops = this.system.extraction.crops
+    crops, prepare = this.system.extraction.crops, source.prepare(device)
 
-    def extract(reader: FeatureReader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
-        if crops is None:
-            return embeddings(model, reader, utts, device)
-        length = round(crops.length_s * reader.frames_per_s)
-        return crop_embeddings(model, reader, utts, device, crops.count, length)
+    def extract(reader: Reader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        if crops:
+            length = round(crops.length_s * reader.frames_per_s)
+            return crop_embeddings(model, reader, utts, device, crops.count, length, prepare)
+        if source.waveform:
+            return wave_embeddings(model, reader, utts, device, prepare)
+        return embeddings(model, reader, utts, device)
 
     return "the network", 1 if crops else model.min_frames, extract
 
@@ -119,7 +122,7 @@ def load_ivectors(this: Run, device: torch.device) -> tuple[str, int, Extract]:
     extractor = read_extractor(this.path / "final.ie").to(device)
     posteriors = ubm_posteriors(full, None, settings.num_gselect, settings.min_post)
 
-    def ivectors(reader: FeatureReader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+    def ivectors(reader: Reader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         frames = ((utt, reader.whole(utt)) for utt in sorted(utts))
         stats = StatsStream(frames, posteriors, full.num_gauss, device=device)
         return extract(extractor, stats, this.system.extraction.acoustic_weight, this.system.extraction.max_count)

@@ -14,6 +14,7 @@ from sv.errors import DataError
 from sv.records import Step, dry_run, record_of
 from sv.run import Run
 from sv.scoring.trials import score_trials, write_scores
+from sv.source import Source
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def drop_records(this: Run, trials: Path, sets: Iterable[str]) -> list[Path]:
     folders = [data]
     for name in sets:
         folder = data.parent / name
-        folders += [folder, folder / "feats" / this.embedder().system.features, this.embeddings(name)]
+        folders += [folder, Source(this.embedder(), folder).folder, this.embeddings(name)]
     return [folder / "dropped.txt" for folder in folders]
 
 

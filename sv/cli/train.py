@@ -6,10 +6,13 @@ import os
 import signal
 from pathlib import Path
 
+from sv.augment.online import inputs
+from sv.augment.online_config import OnlineAugmentation
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir
 from sv.errors import ConfigError
 from sv.run import Run
+from sv.source import Source
 from sv.training.step import training_step
 
 
@@ -23,6 +26,9 @@ def main() -> None:
     parser.add_argument(
         "--adapt", type=Path, help="data directory of unlabelled speech of another domain, for adversarial training"
     )
+    parser.add_argument(
+        "--banks", type=Path, help="folder of the banks that steps/make_noise_bank.sh filled, for online augmentation"
+    )
     parser.add_argument("--ngpu", type=int, help="0 is the CPU, N a GPU for each of N processes (None: a GPU if any)")
     parser.add_argument("--processes", type=int, help="how many train together, on the CPU too (None: one a GPU)")
     parser.add_argument(
@@ -32,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     this = Run.open(args.run)
     this.require_kind("model")
-    train_run(this, args.train, args.valid, args.ngpu, args.workers, args.processes, args.adapt)
+    train_run(this, args.train, args.valid, args.ngpu, args.workers, args.processes, args.adapt, args.banks)
 
 
 def train_run(
@@ -43,11 +49,12 @@ def train_run(
     workers: int | None,
     processes: int | None = None,
     adapt_dir: Path | None = None,
+    banks: Path | None = None,
 ) -> None:
     """Train from the last checkpoint, if there is one of this very training, to the last epoch.
 
     On the CPU the same machine and number of threads give the same bytes. SIGTERM ends it after the step, saved.
-    `adapt_dir` counts only for a system that learns from it; ConfigError if such a one has none.
+    `adapt_dir` and `banks` count only for systems that learn from them; ConfigError if such a one has none.
     """
     dirs = [train_dir, valid_dir]
     if this.learns_from_adapt():
@@ -57,10 +64,11 @@ def train_run(
                 " --adapt DATA"
             )
         dirs.append(adapt_dir)
-    folders = [folder / "feats" / this.system.features for folder in dirs]
-    step = training_step(this, *folders)
+    if this.system.augment_online and banks is None:
+        raise ConfigError(f"{this.path}: it is trained with online augmentation; name its material with --banks DIR")
+    step = training_step(this, *dirs, after=tuple(bank_records(this, banks)))
     if "RANK" in os.environ:  # of several processes; the one that started them keeps the record
-        _train(this, step.key, folders, ngpu, workers)
+        _train(this, step.key, dirs, ngpu, workers, banks)
         return
     if step.skip():
         return
@@ -76,25 +84,34 @@ def train_run(
         if not first_node:
             return
     else:
-        ended = _train(this, step.key, folders, ngpu, workers)
+        ended = _train(this, step.key, dirs, ngpu, workers, banks)
     if not ended:
         print(f"train {this.path}: ended by a signal, its state is saved; it will resume when the stage runs again")
         return
     left = [this.path / "checkpoints" / name for name in ("last.pt", "best.pt")] + [this.path / "curves.tsv"]
     epochs = sorted((this.path / "checkpoints").glob("epoch-*.pt"))
-    utt2spk = DataDir.read(folders[0]).utt2spk
+    utt2spk = DataDir.read(Source(this, train_dir).folder).utt2spk
     counts = {"utterances": len(utt2spk), "speakers": len(set(utt2spk.values()))}
-    if len(folders) > 2:
-        counts["unlabelled"] = len(DataDir.read(folders[2]).utt2spk)
+    if this.learns_from_adapt():
+        counts["unlabelled"] = len(DataDir.read(Source(this, adapt_dir).folder).utt2spk)
     trained = len((this.path / "curves.tsv").read_text(encoding="utf-8").splitlines()) - 1
     step.done([*left, *epochs], epochs=trained, **counts)
 
 
-def _train(this: Run, key: str, folders: list[Path], ngpu: int | None, workers: int | None) -> bool:
+def bank_records(this: Run, banks: Path | None) -> list[Path]:
+    """The records of the material that a run's training draws noises and responses from."""
+    if not this.system.augment_online:
+        return []
+    conf = OnlineAugmentation.model_validate(this.waveform["augment_online"])
+    return inputs(conf, banks, int(this.waveform["features"]["sample_frequency"]))
+
+
+def _train(this: Run, key: str, dirs: list[Path], ngpu: int | None, workers: int | None, banks: Path | None) -> bool:
     """The training in this process; whether it came to its end."""
     from sv.training.task import train_network  # torch, which takes seconds
 
-    return train_network(this, key, *folders[:2], ngpu, workers, StopSignal(), *folders[2:])
+    adapt_dir = dirs[2] if len(dirs) > 2 else None
+    return train_network(this, key, *dirs[:2], ngpu, workers, StopSignal(), adapt_dir, banks)
 
 
 def num_nodes() -> int:

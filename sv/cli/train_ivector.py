@@ -96,7 +96,7 @@ class Training:
 
     def extractor(self) -> None:
         """Leave final.ie, from final.ubm; the record of the whole training."""
-        step = training_step(self.this, self.folder, after=(record_of("train_full_ubm", self.this.path),))
+        step = training_step(self.this, self.folder.parents[1], after=(record_of("train_full_ubm", self.this.path),))
         if step.skip():
             return
         from sv.backends.ivector import Extractor, StatsStream, ubm_posteriors

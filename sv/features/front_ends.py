@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sv.errors import ConfigError
 from sv.features.config import read_flags
@@ -32,6 +32,11 @@ def read_feature_config(path: str | os.PathLike[str], name: str | None = None) -
         return read_flags(path, MelSpecConfig, kind=kind)
     unused = {option: getattr(KaldiFeatureConfig, option) for option in OPTIONS_OF_THE_OTHER[kind]}
     return read_flags(path, KaldiFeatureConfig, kind=kind, **unused)
+
+
+def feature_config(settings: dict[str, Any]) -> FeatureConfig:
+    """The configuration whose fields these are."""
+    return (MelSpecConfig if settings["kind"] == "melspec" else KaldiFeatureConfig)(**settings)
 
 
 def build_front_end(config: FeatureConfig) -> KaldiFeatures | MelSpec:

@@ -9,6 +9,8 @@ import torch
 
 from sv.features.files import FeatureReader
 from sv.models.embedder import Embedder
+from sv.source import Prepare, Reader, as_they_are
+from sv.training.waves import WaveReader
 
 BATCH_FRAMES = 6000  # frames that one forward pass holds, padding included
 
@@ -40,15 +42,31 @@ def embeddings(
 
 
 @torch.inference_mode()
+def wave_embeddings(
+    model: Embedder, reader: WaveReader, utterances: Iterable[str], device: torch.device, prepare: Prepare
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Utterances with their embeddings, float32 (E,), in C order, of recordings that `prepare` makes features of."""
+    model.eval()
+    for utt in sorted(utterances):
+        x_TF = prepare(torch.from_numpy(reader.whole(utt))[None].to(device))[0]
+        if len(x_TF) > BATCH_FRAMES:
+            vector_E = model.embed_long(x_TF, BATCH_FRAMES)
+        else:
+            vector_E = model.embed(x_TF[None])[0]
+        yield utt, vector_E.float().cpu().numpy()
+
+
+@torch.inference_mode()
 def crop_embeddings(
     model: Embedder,
-    reader: FeatureReader,
+    reader: Reader,
     utterances: Iterable[str],
     device: torch.device,
     count: int,
     length: int,
+    prepare: Prepare = as_they_are,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Utterances with the embeddings of `count` crops of `length` frames each, float32 (count, E), in C order.
+    """Utterances with the embeddings of `count` crops of `length` frames or samples, float32 (count, E), in C order.
 
     Crops begin at regular intervals, the first at the beginning, the last so that it ends with the utterance (VoxSRC
     2020, section 3.3). An utterance that is shorter than a crop is repeated until it fills one.
@@ -60,7 +78,7 @@ def crop_embeddings(
             x_TF = np.concatenate([x_TF] * -(-length // len(x_TF)))[:length]
         starts = np.linspace(0, len(x_TF) - length, count).astype(int)
         crops_BTF = torch.from_numpy(np.stack([x_TF[start : start + length] for start in starts]))
-        yield utt, model.embed(crops_BTF.to(device)).float().cpu().numpy()
+        yield utt, model.embed(prepare(crops_BTF.to(device))).float().cpu().numpy()
 
 
 def batches_by_length(

@@ -12,10 +12,10 @@ import torch
 
 from sv.data.tables import first_few
 from sv.errors import DataError
-from sv.features.files import FeatureReader
 from sv.metrics import eer_rocch
 from sv.models.embedder import Embedder
 from sv.roc import Roc
+from sv.source import Prepare, Reader, as_they_are
 from sv.training.loader import load_batch
 from sv.training.precision import Precision
 from sv.training.progress import Sums
@@ -28,14 +28,14 @@ MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million tria
 class HeldOutChunks:
     """The middle of each held-out utterance that is long enough: always the same chunks."""
 
-    reader: FeatureReader
+    reader: Reader
     batches: list[Batch]
     of_strangers: bool  # whether their speakers are not trained on: then there is an EER only
 
     @classmethod
     def of(
         cls,
-        reader: FeatureReader,
+        reader: Reader,
         utt2spk: Mapping[str, str],
         trained_on: list[str],
         known: Collection[str],
@@ -117,7 +117,13 @@ class HeldOut:
 
 
 @torch.inference_mode()
-def evaluate(model: Embedder, head: torch.nn.Module, held_out: HeldOutChunks, precision: Precision) -> HeldOut:
+def evaluate(
+    model: Embedder,
+    head: torch.nn.Module,
+    held_out: HeldOutChunks,
+    precision: Precision,
+    prepare: Prepare = as_they_are,
+) -> HeldOut:
     """What the held-out chunks say; the EER is that of cosines between embeddings, seen from their mean."""
     model.eval()
     head.eval()
@@ -126,7 +132,7 @@ def evaluate(model: Embedder, head: torch.nn.Module, held_out: HeldOutChunks, pr
     for batch in held_out.batches:
         x_BTF, speaker_B = (tensor.to(precision.device) for tensor in load_batch(batch, held_out.reader))
         with precision.autocast():
-            e_BE = model.embed(x_BTF)
+            e_BE = model.embed(prepare(x_BTF))
             if not held_out.of_strangers:
                 loss, logits_BS = head(model.for_head(e_BE), speaker_B)
                 total.add(loss, (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 
 from sv.errors import UserError
-from sv.features.files import FeatureReader
+from sv.source import Reader
 from sv.training.sampler import Batch
-from sv.training.waves import WaveReader
 
-Reader = FeatureReader | WaveReader
 # What becomes of a chunk, float32 (T, F) or (N,), as a function of it and of a generator that is its own.
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -11,12 +11,12 @@ import torch
 
 from sv.data.tables import first_few
 from sv.errors import UserError
-from sv.features.files import FeatureReader
 from sv.models.embedder import Embedder
+from sv.source import Prepare, Reader, as_they_are
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.curves import held_out_errors
 from sv.training.held_out import HeldOutChunks, evaluate
-from sv.training.loader import batches
+from sv.training.loader import Augment, batches
 from sv.training.notes import NoNotes, Notes
 from sv.training.precision import Precision
 from sv.training.progress import DomainFigures, Progress, Sums
@@ -30,7 +30,7 @@ def train(
     state: TrainingState,
     settings: Training,
     sampler: Shard,
-    reader: FeatureReader,
+    reader: Reader,
     held_out: HeldOutChunks,
     run: Path,
     precision: Precision,
@@ -38,7 +38,9 @@ def train(
     name: str,
     stop: Callable[[], bool] = lambda: False,
     ranks: Ranks = ALONE,
-    unlabelled: FeatureReader | None = None,
+    unlabelled: Reader | None = None,
+    prepare: Prepare = as_they_are,
+    augment: Augment | None = None,
 ) -> bool:
     """Train from where `state` is to `settings.epochs`, or what ends it earlier; whether it came to the end.
 
@@ -47,11 +49,12 @@ def train(
     being a number, naming the step, the batch's utterances and the last good checkpoint.
 
     With `settings.adversarial` every batch has as many chunks of another domain beside it, which `unlabelled` reads.
+    `augment` changes the chunks of the speakers as they are read; `prepare` makes features of a batch, on the device.
     """
     device = precision.device
     network = ranks.together(_Network(state.model, state.head, state.domain))
     checkpoints = Checkpoints(run / "checkpoints", settings)
-    stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step, unlabelled)
+    stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step, unlabelled, augment)
     first = state.epoch * len(sampler) + state.step
     notes = Notes(run, name, state.curves, first, state.domain is not None) if ranks.leads else NoNotes()
     saved = seconds()
@@ -75,7 +78,7 @@ def train(
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
 
             with precision.autocast():
-                loss, correct, domain = network(x_BTF, speaker_B, lambda_p)
+                loss, correct, domain = network(prepare(x_BTF), speaker_B, lambda_p)
             total = loss + domain[0] if domain else loss
             state.optimiser.zero_grad(set_to_none=True)
             state.scaler.scale(total * sampler.share(index)).backward()
@@ -106,7 +109,7 @@ def train(
         trained = progress.close()
         state.epoch, state.step, state.sums = epoch + 1, 0, Sums()
         if ranks.leads:
-            held = evaluate(state.model, state.head, held_out, precision)
+            held = evaluate(state.model, state.head, held_out, precision, prepare)
             if not held.finite:  # the epoch's last step spoilt the weights: keep the checkpoint before it
                 raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
             notes.epoch(state.epoch, settings.epochs, len(sampler), trained, held, lr, lambda_p)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sv.features.files import front_end, inputs
 from sv.records import Step
 from sv.run import Run
+from sv.source import Source
 
 
-def training_step(this: Run, *folders: Path, after: tuple[Path, ...] = ()) -> Step:
-    """The step `train` of a run on some feature folders, the first of which is trained on.
+def training_step(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> Step:
+    """The step `train` of a run on some data directories, the first of which is trained on.
 
     Args:
         after: records of steps whose outputs it takes as well.
     """
-    vad = this.system.vad
     if this.system.training and this.system.training.start_from:
         after = (*after, this.beside(this.system.training.start_from).training())
-    made = (folders[0] / "feats.conf").exists()
-    return Step(
-        "train",
-        this.path,
-        inputs=[*(path for folder in folders for path in inputs(folder, vad)), *after],
-        settings={
-            "system": this.trained_by(),
-            "seed": this.seed,
-            "front_end": front_end(folders[0], vad) if made else None,
-        },
-    )
+    sources = [Source(this, folder) for folder in data_dirs]
+    settings = {
+        "system": this.trained_by(),
+        "seed": this.seed,
+        "front_end": sources[0].front_end() if sources[0].is_made() else None,
+    }
+    if this.waveform:
+        settings["augment_online"] = this.waveform["augment_online"]
+    inputs = [*(path for source in sources for path in source.inputs()), *after]
+    return Step("train", this.path, inputs=inputs, settings=settings)

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import torch
 
+from sv.augment.online import OnlineAugmenter
+from sv.augment.online_config import OnlineAugmentation
 from sv.data.datadir import DataDir, write_dropped
 from sv.data.tables import first_few
 from sv.errors import ConfigError, DataError
-from sv.features.files import FeatureReader, front_end
 from sv.losses.domain import DomainHead
 from sv.models.build import build_head, build_model
 from sv.models.device import pick_device
 from sv.records import differences, forced
 from sv.run import Run
+from sv.source import Reader, Source
 from sv.training.checkpoint import Checkpoints, TrainingState, load_model
 from sv.training.held_out import HeldOutChunks
 from sv.training.loop import train
@@ -32,23 +34,25 @@ from sv.training.unlabelled import WithUnlabelled
 def train_network(
     this: Run,
     key: str,
-    train_feats: Path,
-    valid_feats: Path,
+    train_dir: Path,
+    valid_dir: Path,
     ngpu: int | None,
     workers: int | None,
     stopped: Callable[[], bool],
-    adapt_feats: Path | None = None,
+    adapt_dir: Path | None = None,
+    banks: Path | None = None,
 ) -> bool:
     """Train a run's network, from its last checkpoint if there is one of the same `key`; whether it came to the end.
 
     One of several processes if torchrun started this one.
 
     Args:
-        train_feats, valid_feats: feature folders; the speakers of the second are all among those of the first, or none.
+        train_dir, valid_dir: data directories; the speakers of the second are all among those of the first, or none.
         ngpu: 0 is the CPU, more a GPU for each process; None takes a GPU if there is one.
         workers: processes that read ahead; None chooses.
         stopped: whether to save and end after the step.
-        adapt_feats: feature folder of unlabelled speech, where `training.adversarial` asks for it.
+        adapt_dir: unlabelled speech, where `training.adversarial` asks for it.
+        banks: the noises and responses that online augmentation draws from, where the system has it.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same bytes each time
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -58,11 +62,12 @@ def train_network(
     ranks = Ranks.join(device)
     log_to(this.path / "log" / "train.log" if ranks.leads else None)
 
-    reader, valid_reader = (FeatureReader.of_system(folder, this.system) for folder in (train_feats, valid_feats))
-    train_utt2spk, valid_utt2spk = (DataDir.read(folder).utt2spk for folder in (train_feats, valid_feats))
+    source, valid_source = Source(this, train_dir), Source(this, valid_dir)
+    reader, valid_reader = source.reader(), valid_source.reader()
+    train_utt2spk, valid_utt2spk = (DataDir.read(each.folder).utt2spk for each in (source, valid_source))
     for folder, frames, known in (
-        (train_feats, reader.num_frames, train_utt2spk),
-        (valid_feats, valid_reader.num_frames, valid_utt2spk),
+        (source.folder, reader.num_frames, train_utt2spk),
+        (valid_source.folder, valid_reader.num_frames, valid_utt2spk),
     ):
         if unknown := frames.keys() - known.keys():
             raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
@@ -76,25 +81,26 @@ def train_network(
     else:
         sampler = BalancedChunks(*of, chunks_per_speaker=settings.chunks_per_speaker)
     reasons = why_dropped(sampler, shortest, *least)
-    both, adapt_reader, unused = beside(sampler, this, train_feats, adapt_feats) if adapt_feats else (sampler, None, {})
+    both, adapt_reader, unused = beside(sampler, source, Source(this, adapt_dir)) if adapt_dir else (sampler, None, {})
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", {**unused, **reasons})
     known = set(train_utt2spk.values())
     held_out = HeldOutChunks.of(
-        valid_reader, valid_utt2spk, sampler.speakers, known, shortest, settings.batch_size, valid_feats
+        valid_reader, valid_utt2spk, sampler.speakers, known, shortest, settings.batch_size, valid_source.folder
     )
 
     torch.manual_seed(this.seed)
-    model = build_model(this.system, reader.dim).to(device)
+    dim = source.dim(reader)
+    model = build_model(this.system, dim).to(device)
     head = build_head(this.system.loss, model.output_dim, len(sampler.speakers)).to(device)
-    if shortest < model.min_frames:
+    if (frames := source.num_frames(shortest)) < model.min_frames:
         raise ConfigError(
-            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {shortest} frames, the network needs"
+            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {frames} frames, the network needs"
             f" {model.min_frames}"
         )
     precision = Precision.of(settings.precision, device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
-    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
+    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, dim, key)
     if settings.adversarial:  # made after the others, whose first weights are then what they are without it
         state.domain = DomainHead(model.embedding_dim, settings.adversarial.hidden_dim).to(device)
         optimiser.add_param_group({"params": list(state.domain.parameters())})
@@ -123,10 +129,22 @@ def train_network(
     if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
         workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
     shard, of = Shard(both, ranks), (this.path, precision, workers, this.name)
+    prepare, augment = source.prepare(device), augmenter(this, banks)
     try:
-        return train(state, settings, shard, reader, held_out, *of, stopped, ranks, adapt_reader)
+        return train(state, settings, shard, reader, held_out, *of, stopped, ranks, adapt_reader, prepare, augment)
     finally:
         ranks.leave()
+
+
+def augmenter(this: Run, banks: Path | None) -> OnlineAugmenter | None:
+    """What changes the chunks of a system that is trained with online augmentation; says which ways lack material."""
+    if not this.system.augment_online:
+        return None
+    conf = OnlineAugmentation.model_validate(this.waveform["augment_online"])
+    augment = OnlineAugmenter.of(conf, banks, int(this.waveform["features"]["sample_frequency"]))
+    if augment.left_out:
+        logging.getLogger("train").info(f"train {this.name}  no crop gets {', '.join(augment.left_out)}: no material")
+    return augment
 
 
 def why_dropped(sampler: Chunks, shortest: int, min_frames: int, min_utts: int) -> dict[str, str]:
@@ -142,16 +160,14 @@ def why_dropped(sampler: Chunks, shortest: int, min_frames: int, min_utts: int) 
     return reasons
 
 
-def beside(
-    sampler: Chunks, this: Run, train_feats: Path, adapt_feats: Path
-) -> tuple[WithUnlabelled, FeatureReader, dict[str, str]]:
+def beside(sampler: Chunks, source: Source, other: Source) -> tuple[WithUnlabelled, Reader, dict[str, str]]:
     """Batches with unlabelled speech beside, the reader of it, and by utterance why it is not used.
 
     Raises DataError if its features were made in another way than those of the training set.
     """
-    reader, vad = FeatureReader.of_system(adapt_feats, this.system), this.system.vad
-    for key, was, now in differences(front_end(train_feats, vad), front_end(adapt_feats, vad)):
-        raise DataError(f"{adapt_feats} was made with {key} = {now}, {train_feats} with {was}; run stage 1")
+    reader = other.reader()
+    for key, was, now in differences(source.front_end(), other.front_end()):
+        raise DataError(f"{other.folder} was made with {key} = {now}, {source.folder} with {was}; run stage 1")
     both = WithUnlabelled(sampler, reader.num_frames)
     limit = f"the shortest chunk has {sampler.chunk_frames[0]}"
     return both, reader, {utt: f"unlabelled, {n} voiced frames, {limit}" for utt, n in both.too_short.items()}

@@ -162,8 +162,8 @@ def vad_and_cmn(system):
 
 def test_a_run_on_anothers_embeddings_has_the_others_front_end(command):
     *_, line = command("--set", "augment=kaldi", "above")
-    assert line[1:] == ["mfcc23_8k", "energy", "kaldi", "scored,asked"]
-    assert command("two")[-1][1:] == ["-", "-", "-", "ensemble,asked"]
+    assert line[1:] == ["mfcc23_8k", "energy", "kaldi", "-", "-", "scored,asked"]
+    assert command("two")[-1][1:] == ["-", "-", "-", "-", "-", "ensemble,asked"]
 
 
 def test_settings_reach_those_that_have_the_block_and_take_the_papers_figure_of_all_made_of_these(command, tmp_path):

@@ -136,7 +136,7 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
     )
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        [f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "-", "network,extracted,scored,asked"]
+        [f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "-", "-", "-", "network,extracted,scored,asked"]
         for name in reversed(SYSTEMS)
     ]
     assert [Run.open(folder).system for folder, *_ in lines] == [
@@ -211,7 +211,7 @@ def test_configure_refuses_before_it_makes_anything(tmp_path, monkeypatch, argum
     ],
 )
 def test_configure_takes_an_augmentation_that_has_its_corpora(tmp_path, monkeypatch, capsys, options):
-    """All of them or, where it leaves out what is missing, one; printed in the last column but one."""
+    """All of them or, where it leaves out what is missing, one; printed in the fourth column."""
     configure_command(monkeypatch, "--exp", tmp_path, *options, "small")
     name = options[-1].removeprefix("augment=").replace("null", "-")
     assert capsys.readouterr().out.rstrip("\n").split("\t")[3] == name
@@ -229,7 +229,10 @@ def test_configure_makes_no_run_if_it_refuses_another(tmp_path, monkeypatch):
 
 def test_configure_makes_a_system_that_is_named_twice_once(tmp_path, monkeypatch, capsys):
     configure_command(monkeypatch, "--exp", tmp_path, "small", "small")
-    assert capsys.readouterr().out == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\t-\tnetwork,extracted,scored,asked\n"
+    assert (
+        capsys.readouterr().out
+        == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\t-\t-\t-\tnetwork,extracted,scored,asked\n"
+    )
 
 
 @pytest.mark.parametrize(("vad", "features"), [("webrtc3", "mfcc13_16k"), ("null", "mfcc13_16k")])

@@ -64,8 +64,8 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ("lda_dim=3", "unknown key lda_dim; did you mean backends.cosine.lda_dim or backends.plda.lda_dim?"),
         (
             "name=3",
-            "unknown key name; there is published, features, vad, deltas, cmn, normalise, augment, ivector, model,"
-            " loss, training, extraction, embeddings_of, backends, ensemble",
+            "unknown key name; there is published, features, vad, deltas, cmn, normalise, input, augment,"
+            " augment_online, ivector, model, loss, training, extraction, embeddings_of, backends, ensemble",
         ),
         # missing
         ("training={}", "training.chunk_s is missing"),
