@@ -63,9 +63,8 @@ def main() -> None:
     dim = int(sys.argv[1]) if len(sys.argv) > 1 else 512
     sizes = {"dense": 5000, "sparse": int(sys.argv[2]) if len(sys.argv) > 2 else 20_000}
     rng = np.random.default_rng(0)
-    print(
-        f"{'list':8}{'utterances':>11}{'trials':>10}{'read s':>8}{'back end':>11}{'score s':>9}{'trials/s':>12}{'loop':>9}"
-    )
+    print(f"{'list':8}{'utterances':>11}{'trials':>10}{'read s':>8}{'back end':>11}", end="")
+    print(f"{'score s':>9}{'trials/s':>12}{'loop':>9}")
     for name, make in (("dense", dense), ("sparse", sparse)):
         with tempfile.TemporaryDirectory() as folder:
             scp = write_set(Path(folder), sizes[name], dim, rng)
