@@ -156,7 +156,9 @@ class _Figures:
             raise DataError(f"{bad} of {scores_MN.size} scores are not finite; weights need numbers")
         _, is_target_N = checked_trials(scores_MN[0], is_target_N)
         self._target_MT, self._nontarget_MI = scores_MN[:, is_target_N], scores_MN[:, ~is_target_N]
-        self._evaluate, self._margin = {"eer": (_eer, 2.5), "min_dcf": (_min_dcf, 1.1)}[metric]
+        self._evaluate = {"eer": _eer, "min_dcf": _min_dcf}[metric]
+        # How great the two error rates may be, of the figure expected, at the thresholds looked at first.
+        self._reach = {"eer": (2.5, 2.5), "min_dcf": (1.1, 1.1 * P_TARGET / (1 - P_TARGET))}[metric]
         self._known: dict[Weights, float] = {}
         self._expected = 0.1
 
@@ -177,9 +179,9 @@ class _Figures:
     def _of(self, weights: Weights) -> float:
         target_T, nontarget_I = _weighted(weights, self._target_MT), _weighted(weights, self._nontarget_MI)
         for widened in itertools.count():
-            part = min(1.0, self._margin * 2**widened * max(self._expected, 1e-3))
-            figure, bound = self._evaluate(_NearRoc.of(target_T, nontarget_I, part))
-            if figure <= bound or part == 1:
+            miss, false_alarm = (min(1.0, reach * 2**widened * max(self._expected, 1e-3)) for reach in self._reach)
+            figure, bound = self._evaluate(_NearRoc.of(target_T, nontarget_I, miss, false_alarm))
+            if figure <= bound or miss == false_alarm == 1:
                 return figure
         raise AssertionError("parts grow without end")
 
@@ -196,14 +198,14 @@ class _NearRoc:
     false_alarm: float
 
     @classmethod
-    def of(cls, target_T: NDArray, nontarget_I: NDArray, part: float) -> _NearRoc:
-        """Of the thresholds where about a part of the targets is missed or less, and of the others accepted.
+    def of(cls, target_T: NDArray, nontarget_I: NDArray, miss: float, false_alarm: float) -> _NearRoc:
+        """Of the thresholds with about these error rates or less.
 
         Of these only the target scores, and one above them: any other accepts as many targets as the next of these, and
         as many non-targets or more.
         """
-        high = _about_least(target_T, part)
-        low = min(-_about_least(-nontarget_I, part), high)
+        high = _about_least(target_T, miss)
+        low = min(-_about_least(-nontarget_I, false_alarm), high)
         near_T = np.sort(target_T[(target_T >= low) & (target_T <= high)])
         near_I = np.sort(nontarget_I[(nontarget_I >= low) & (nontarget_I <= high)])
         missed, above = int(np.count_nonzero(target_T < low)), int(np.count_nonzero(nontarget_I > high))
