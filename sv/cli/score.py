@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--models",
         type=Path,
-        help="'model utterance…' a line: a model is the mean of its utterances; without it each utterance is a model",
+        help="'model utterance…' a line: a model is the mean of its utterances, with all their crops (None: each is)",
     )
     parser.add_argument(
         "--allow-missing",
