@@ -121,7 +121,7 @@ def test_an_utterance_without_crops_is_refused(tmp_path):
     """A matrix of no rows, which we do not write and others may."""
     (tmp_path / "x.ark").write_bytes(b"\0BFM " + struct.pack("<bibi", 4, 0, 4, 2))
     write_table(tmp_path / "x.scp", {"a": f"{tmp_path}/x.ark:0"})
-    with pytest.raises(DataError, match=r"a has no crops|truncated|the archive ends"):
+    with pytest.raises(DataError, match=r"x\.scp: a has no crops; extract anew"):
         Vectors.read(tmp_path / "x.scp")
 
 
