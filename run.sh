@@ -139,6 +139,7 @@ fi
 [[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
 title='' default_systems='' data_roots=() optional_roots=() calibration_speakers=''
 adapt=''                  # whether there is a set of unlabelled speech to adapt to
+tune_on=''                # SET/trials_LIST that the weights of ensembles are searched on, if the recipe has one
 # shellcheck source=recipes/mini/recipe.sh
 . "recipes/$recipe/recipe.sh"
 [[ -z $held_out || -n $calibration_speakers ]] || die "the recipe $recipe does not know --calibration-speakers"
@@ -159,6 +160,7 @@ data=${work:+$work/}data/$recipe
 exp=${work:+$work/}exp/$recipe
 [[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes   # from this run or an earlier one
 [[ -z $adapt ]] || configure_options+=(--adapt)
+[[ -z $tune_on ]] || configure_options+=(--tune)
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 ((${calibration_speakers:-0} == 0)) || configure_options+=(--calibrate)
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU

@@ -1,8 +1,8 @@
-"""What a system's YAML says of its back ends: `backends:` NAME: {name: cosine | plda | classifier, …}."""
+"""What a system's YAML says of its back ends: `backends:` NAME: {name: cosine | euclidean | plda | classifier, …}."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,7 +60,12 @@ class ProjectedBackend(Strict):
 
     `centre` names whose mean is subtracted from what is scored: of the training vectors, of the unlabelled ones of
     the new domain, or of none. The training vectors' own is subtracted from themselves in any case.
+
+    Of embeddings that are matrices, with a row a crop, all is learnt of the means over the crops. `compares_crops` says
+    whether the crops are scored one by one, each of them projected; all other back ends score the means as well.
     """
+
+    compares_crops: ClassVar[bool] = False
 
     centre: Literal["train", "adapt"] | None = "train"
     lda_dim: PositiveInt | None = None
@@ -82,9 +87,23 @@ class ProjectedBackend(Strict):
 
 
 class CosineBackend(ProjectedBackend):
-    """Cosine of the projected vectors."""
+    """Cosine of the projected vectors; of crops the mean over all pairs."""
 
     name: Literal["cosine"]
+    compares_crops: ClassVar[bool] = True
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether it learns from unlabelled vectors of the new domain."""
+        return self.centre == "adapt"
+
+
+class EuclideanBackend(ProjectedBackend):
+    """Minus the mean Euclidean distance of length-normalised crops; of whole embeddings, their distance."""
+
+    name: Literal["euclidean"]
+    centre: Literal["train", "adapt"] | None = None  # the authors' code subtracts no mean
+    compares_crops: ClassVar[bool] = True
 
     @property
     def needs_adapt(self) -> bool:
@@ -149,4 +168,4 @@ class ClassifierBackend(ProjectedBackend):
         return self
 
 
-Backend = Annotated[CosineBackend | PldaBackend | ClassifierBackend, Field(discriminator="name")]
+Backend = Annotated[CosineBackend | EuclideanBackend | PldaBackend | ClassifierBackend, Field(discriminator="name")]

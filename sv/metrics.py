@@ -44,6 +44,16 @@ def eer_rocch(roc: Roc) -> float:
     greatest, over priors, of the least achievable error rate, and does not depend on how the score axis is
     stretched. It is never above the other two (from two targets on): they are rates at or beside one step of
     the ROC, which with few targets is long; with many targets all three agree. Weighted trials are allowed.
+    """
+    a, b = rocch_edge(roc)
+    miss_P, fa_P, n_tar, n_non = roc.missed_P, roc.false_alarms_P, roc.n_target, roc.n_nontarget
+    gap_a = fa_P[a] / n_non - miss_P[a] / n_tar
+    gap_b = miss_P[b] / n_tar - fa_P[b] / n_non
+    return float((miss_P[a] * gap_b + miss_P[b] * gap_a) / (n_tar * (gap_a + gap_b)))
+
+
+def rocch_edge(roc: Roc) -> tuple[int, int]:
+    """The two points of the ROC between which its lower convex hull goes over the diagonal, by their numbers.
 
     The hull's edge over the diagonal is found by bisection with hull vertices, so the rest of the hull is
     never made: from the chord between two vertices on either side of the diagonal, the point farthest below
@@ -62,9 +72,7 @@ def eer_rocch(roc: Roc) -> float:
             a = c
         else:
             b = c
-    gap_a = fa_P[a] / n_non - miss_P[a] / n_tar
-    gap_b = miss_P[b] / n_tar - fa_P[b] / n_non
-    return float((miss_P[a] * gap_b + miss_P[b] * gap_a) / (n_tar * (gap_a + gap_b)))
+    return a, b
 
 
 def eer_nearest(roc: Roc) -> float:

@@ -24,7 +24,7 @@ TRAINED_BY = (
 
 @dataclass(frozen=True)
 class Run:
-    """`EXP/NAME/seedN`: config.yaml, checkpoints/, embeddings/, backend/, scores/, calibration/.
+    """`EXP/NAME/seedN`: config.yaml, checkpoints/, embeddings/, backend/, scores/, fusion/, calibration/.
 
     >>> run = Run.open("exp/mini/xvector-small/seed1")
     >>> run.name, run.seed, run.system.features
@@ -167,6 +167,10 @@ class Run:
     def dropped(self, trials: str) -> Path:
         """What of a trial list was not scored, and why; there only if something was not."""
         return self.path / "scores" / f"{trials}.dropped.txt"
+
+    def weights(self) -> Path:
+        """The weights of an ensemble whose weights are searched."""
+        return self.path / "fusion" / "weights.json"
 
     def calibration(self, backend: str) -> Path:
         """The calibration of a back end's scores."""

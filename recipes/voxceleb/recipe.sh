@@ -90,6 +90,7 @@ run_stages() {
 
   stage 8 "score normalisation, calibration, fusion" && {
     for run in "${ensembles[@]}"; do
+      [[ -z $tune_on ]] || steps/fuse.sh "${calibrate_on[@]}" --tune-on "$data/$tune_on" "$run"
       steps/ensemble.sh "${calibrate_on[@]}" "$run" "$data"/vox1_test/trials_*
     done
     ((calibration_speakers > 0)) || echo "nothing is calibrated; --calibration-speakers N holds training speakers out for it"

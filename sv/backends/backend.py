@@ -9,20 +9,22 @@ from typing import Protocol
 import numpy as np
 
 from sv.backend_settings import Backend as Settings
-from sv.backend_settings import ClassifierBackend, CosineBackend
+from sv.backend_settings import ClassifierBackend, CosineBackend, EuclideanBackend
 from sv.backends.classifier import Classifier
 from sv.backends.cosine import Cosine
-from sv.backends.plda import Factors
+from sv.backends.euclidean import Euclidean
 from sv.backends.projected_plda import ProjectedPlda
+from sv.backends.scorer import Scorer
+from sv.data.vectors import Vectors
 
 
 class Backend(Protocol):
-    """A trained back end. Shapes: E models, T test vectors, D dimensions, K factors."""
+    """A trained back end."""
 
-    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
-        """What the scores are products of: `e_EK @ t_TK.T` is every model's score against every test embedding.
+    def scorer(self, enrol: Vectors, test: Vectors) -> Scorer:
+        """What scores all models against all test utterances, or some pairs of them.
 
-        A model is a mean of `num_utts_E` embeddings.
+        A model is the mean of as many utterances as `enrol.num_utts_N` says, and has the crops of all of them.
         """
         ...
 
@@ -52,6 +54,8 @@ def train_backend(
     """
     if isinstance(settings, CosineBackend):
         return Cosine.train(x_ND, speaker_N, settings, adapt_MD)
+    if isinstance(settings, EuclideanBackend):
+        return Euclidean.train(x_ND, speaker_N, settings, adapt_MD)
     if isinstance(settings, ClassifierBackend):
         return Classifier.train(x_ND, speaker_N, settings, adapt_MD, seed, log)
     return ProjectedPlda.train(x_ND, speaker_N, settings, adapt_MD)
@@ -59,5 +63,5 @@ def train_backend(
 
 def load_backend(settings: Settings, folder: Path) -> Backend:
     """The back end that `train_backend` made and `save` wrote."""
-    kind = {"cosine": Cosine, "classifier": Classifier, "plda": ProjectedPlda}[settings.name]
+    kind = {"cosine": Cosine, "euclidean": Euclidean, "classifier": Classifier, "plda": ProjectedPlda}[settings.name]
     return kind.load(folder, settings)

@@ -12,8 +12,9 @@ from sv.backend_settings import ClassifierBackend
 from sv.backends.cosine import direction
 from sv.backends.files import read_array, write_array
 from sv.backends.lda import normalise_length, transform
-from sv.backends.plda import Factors
 from sv.backends.projection import Projection, by_rows
+from sv.backends.scorer import Products
+from sv.data.vectors import Vectors
 from sv.errors import DataError
 
 
@@ -76,9 +77,9 @@ class Classifier:
             y_NK = np.maximum(transform(layer_KD1, y_NK), 0)
         return transform(self.layers[-1], y_NK)
 
-    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
-        """New embeddings scaled to length 1, whose products are cosines, in -1 … 1."""
-        return by_rows(self._direction, enrol_ED), by_rows(self._direction, test_TD)
+    def scorer(self, enrol: Vectors, test: Vectors) -> Products:
+        """Cosines of new embeddings, in -1 … 1."""
+        return Products(by_rows(self._direction, enrol.x_ND), by_rows(self._direction, test.x_ND))
 
     def _direction(self, x_ND: np.ndarray) -> np.ndarray:
         return direction(self.embed(x_ND))

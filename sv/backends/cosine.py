@@ -8,13 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from sv.backend_settings import CosineBackend
-from sv.backends.plda import Factors
-from sv.backends.projection import Projection, by_rows
+from sv.backends.projection import Projection
+from sv.backends.scorer import Products
+from sv.data.vectors import Vectors
+
+BLOCK_UTTERANCES = 256  # whose crops are projected at once
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """Cosine of the angle between projected embeddings."""
+    """Cosine of the angle between projected embeddings; of crops the mean over all pairs of one's and the other's.
+
+    The mean of the cosines is the product of the means of the vectors of length 1, so crops cost no more than vectors.
+    A model of several utterances has the crops of all; of utterances without crops it is the mean vector.
+    """
 
     projection: Projection
 
@@ -34,12 +41,15 @@ class Cosine:
         """Write mean.vec and, with LDA or whitening, transform.mat."""
         self.projection.save(folder)
 
-    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
-        """Vectors of length 1, whose products are cosines, in -1 … 1."""
-        return by_rows(self._direction, enrol_ED), by_rows(self._direction, test_TD)
+    def scorer(self, enrol: Vectors, test: Vectors) -> Products:
+        """Scores in -1 … 1."""
+        return Products(self._mean_directions(enrol), self._mean_directions(test))
 
-    def _direction(self, x_ND: np.ndarray) -> np.ndarray:
-        return direction(self.projection(x_ND))
+    def _mean_directions(self, vectors: Vectors) -> np.ndarray:
+        """The mean of each one's projected crops of length 1, (N, K), itself of length 1 or less."""
+        crops = vectors.own_crops()
+        blocks = (crops.take(slice(n, n + BLOCK_UTTERANCES)) for n in range(0, len(crops), BLOCK_UTTERANCES))
+        return np.concatenate([b.mean_of(direction(self.projection(b.x_CD[b.rows()]))) for b in blocks])
 
 
 def direction(y_NK: np.ndarray) -> np.ndarray:

@@ -12,8 +12,10 @@ from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, 
 from sv.backends.clustering import clusters
 from sv.backends.files import read_plda, write_plda
 from sv.backends.lda import normalise_length
-from sv.backends.plda import Factors, Plda, llr_factors, train_plda
+from sv.backends.plda import Plda, llr_factors, train_plda
 from sv.backends.projection import Projection, by_rows
+from sv.backends.scorer import Products
+from sv.data.vectors import Vectors
 from sv.errors import DataError
 
 
@@ -56,11 +58,11 @@ class ProjectedPlda:
         self.projection.save(folder)
         write_plda(folder / "plda", self.plda)
 
-    def factors(self, enrol_ED: np.ndarray, num_utts_E: np.ndarray, test_TD: np.ndarray) -> Factors:
-        """Factors of log-likelihood ratios, in nats."""
-        u_EK = by_rows(self._projected, enrol_ED, num_utts_E)
-        v_TK = by_rows(self._projected, test_TD, np.ones(len(test_TD)))
-        return llr_factors(u_EK, v_TK, self.plda.psi_D, num_utts_E)
+    def scorer(self, enrol: Vectors, test: Vectors) -> Products:
+        """Scores that are log-likelihood ratios, in nats."""
+        u_EK = by_rows(self._projected, enrol.x_ND, enrol.num_utts_N)
+        v_TK = by_rows(self._projected, test.x_ND, np.ones(len(test.x_ND)))
+        return Products(*llr_factors(u_EK, v_TK, self.plda.psi_D, enrol.num_utts_N))
 
     def _projected(self, x_ND: np.ndarray, num_utts_N: np.ndarray) -> np.ndarray:
         y_NK = self.projection(x_ND)

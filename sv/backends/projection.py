@@ -73,6 +73,12 @@ class Projection:
         centred_ND = x_ND - self.mean_D
         return centred_ND if self.matrix_KD1 is None else transform(self.matrix_KD1, centred_ND)
 
+    def of_all(self, x_CD: np.ndarray) -> np.ndarray:
+        """Many vectors in the projected space, (C, K), in their own precision; they themselves if nothing changes."""
+        if self.matrix_KD1 is None and not self.mean_D.any() and len(self.mean_D) == x_CD.shape[1]:
+            return x_CD
+        return by_rows(lambda x_BD: self(x_BD).astype(x_CD.dtype), x_CD)
+
 
 def by_rows(function: Callable[..., np.ndarray], *rows: np.ndarray, block: int = 2048) -> np.ndarray:
     """`function(*rows)`, some rows at a time, whose intermediate results stay small."""

@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="PATH.TO.KEY=VALUE", help="change a setting")
     parser.add_argument("--adapt", action="store_true", help="there is a set of unlabelled speech to adapt to")
     parser.add_argument("--calibrate", action="store_true", help="there is a list of other speakers to calibrate on")
+    parser.add_argument("--tune", action="store_true", help="there is a list to search the weights of ensembles on")
     parser.add_argument("systems", nargs="+", help="names of conf/systems/*/NAME.yaml; one named twice is made once")
     args = parser.parse_args()
 
@@ -62,6 +63,11 @@ def main() -> None:
             raise ConfigError(
                 f"system {name}: ensemble.normalise: {system.ensemble.normalise} are those of a calibration list; hold"
                 " speakers out for one with --calibration-speakers N"
+            )
+        if system.ensemble and system.ensemble.search and not args.tune:
+            raise ConfigError(
+                f"system {name}: ensemble.search: this recipe has no validation list to search weights on;"
+                " give them with ensemble.weights, or fuse runs by hand with steps/fuse.sh --tune-on"
             )
         set_here = not all(lacked_block(system, each) or each.startswith(added) for each in settings(name))
         if budget or set_here or any(link.system in changed for link in system.links):

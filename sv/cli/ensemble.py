@@ -1,6 +1,7 @@
 """Average the scores of an ensemble's runs: RUN/scores/TRIALS.mean, lines 'enrol test score', joined by both ids.
 
-A trial that one of the runs could not score is left out, and stands in RUN/scores/TRIALS.dropped.txt.
+The mean is weighted if the ensemble has weights, or had them searched (fuse). A trial that one of the runs could not
+score is left out, and stands in RUN/scores/TRIALS.dropped.txt.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from sv.records import Step, record_of
 from sv.run import Run
 from sv.scoring.fusion import Impostors, mean_score
 from sv.scoring.trials import read_scores, scored_trials, write_scores
+from sv.scoring.weight_search import Tuned
 from sv.system import Ensemble, System
 
 
@@ -29,6 +31,26 @@ def main() -> None:
     parser.add_argument(
         "--calibration", type=Path, metavar="CAL_TRIALS", help="labelled list of other speakers; it is averaged as well"
     )
+    add_options_of_runs(parser)
+    parser.add_argument(
+        "--weights", metavar="W,W,…", help="with --of: whole numbers, one for each run (None: the same)"
+    )
+    parser.add_argument("run", type=Path, help="the ensemble's folder, EXP/NAME/seedN; made with --of")
+    parser.add_argument("trials", type=Path, nargs="+", help="lists that the runs have scored: DATA/trials_NAME")
+    args = parser.parse_args()
+    if args.weights and not args.of:
+        raise ConfigError("--weights are of an ensemble that is made of runs, with --of RUN")
+    this, members = opened(args, weights=weights_of(args) if args.weights else {})
+    for path in dict.fromkeys([*([args.calibration] if args.calibration else []), *args.trials]):
+        step = step_of(args, this, members, path)
+        if not step.skip():
+            average(args, this, members, path, step)
+    if args.of:
+        this.write()
+
+
+def add_options_of_runs(parser: Parser) -> None:
+    """What makes an ensemble of any runs by hand."""
     parser.add_argument(
         "--of", type=Path, action="append", metavar="RUN", help="make an ensemble of this run and others; repeated"
     )
@@ -38,12 +60,13 @@ def main() -> None:
         choices=("none", "nontargets"),
         help="with --of: nontargets first gives the non-targets of --calibration mean 0 and deviation 1 (None: none)",
     )
-    parser.add_argument("run", type=Path, help="the ensemble's folder, EXP/NAME/seedN; made with --of")
-    parser.add_argument("trials", type=Path, nargs="+", help="lists that the runs have scored: DATA/trials_NAME")
-    args = parser.parse_args()
+
+
+def opened(args: argparse.Namespace, **of_runs: object) -> tuple[Run, list[Run]]:
+    """The ensemble and its runs: the one that is there or, with --of, made by hand, which `of_runs` are settings of."""
     if not args.of and (args.backend or args.normalise):
         raise ConfigError("--backend and --normalise are of an ensemble that is made of runs, with --of RUN")
-    this = made_of_runs(args) if args.of else Run.open(args.run)
+    this = made_of_runs(args, of_runs) if args.of else Run.open(args.run)
     if not this.system.ensemble:
         raise ConfigError(f"{args.run} is {this.system.kind.called}; name the runs of an ensemble with --of RUN")
     if this.system.ensemble.normalise != "none" and not args.calibration:
@@ -52,63 +75,98 @@ def main() -> None:
     for member in members:
         if (wanted := this.system.ensemble.backend) not in member.system.scored_by:
             raise ConfigError(f"{member.path} has no back end {wanted}; it has {', '.join(member.system.scored_by)}")
-    for path in dict.fromkeys([*([args.calibration] if args.calibration else []), *args.trials]):
-        step = step_of(args, this, members, path)
-        if not step.skip():
-            average(args, this, members, path, step)
-    if args.of:
-        this.write()
+    return this, members
 
 
-def made_of_runs(args: argparse.Namespace) -> Run:
+def made_of_runs(args: argparse.Namespace, more: dict[str, object]) -> Run:
     """The run of an ensemble of any runs, made by hand."""
     if not args.backend:
         raise ConfigError("--of: name the back end of the runs whose scores are averaged, with --backend")
     if not (named := re.fullmatch(r"seed(0|[1-9]\d*)", args.run.name)):
         raise ConfigError(f"{args.run}: the ensemble's folder is called EXP/NAME/seedN, as any run's")
-    folders = tuple(os.path.relpath(path, args.run) for path in dict.fromkeys(args.of))
+    folders = folders_of(args)
     if len(folders) < 2:
         raise ConfigError("--of: a mean is of two runs or more")
-    ensemble = Ensemble(runs=folders, backend=args.backend, normalise=args.normalise or "none")
+    ensemble = Ensemble(runs=folders, backend=args.backend, normalise=args.normalise or "none", **more)
     if (args.run / "config.yaml").exists() and Run.open(args.run).system.ensemble != ensemble:
         raise ConfigError(f"{args.run} is a run of something else; choose another folder, or remove it")
     return Run(args.run, args.run.absolute().parent.name, int(named[1]), System(ensemble=ensemble))
 
 
+def folders_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Those of the runs given, each once, as the ensemble's configuration has them."""
+    return tuple(os.path.relpath(path, args.run) for path in dict.fromkeys(args.of))
+
+
+def weights_of(args: argparse.Namespace) -> dict[str, int]:
+    """Those of --weights, by run."""
+    folders, weights = folders_of(args), args.weights.split(",")
+    if len(weights) != len(folders) or not all(re.fullmatch(r"[1-9]\d{0,8}", weight) for weight in weights):
+        raise ConfigError(f"--weights {args.weights}: give each of the {len(folders)} runs a whole number from 1")
+    return dict(zip(folders, map(int, weights), strict=True))
+
+
 def step_of(args: argparse.Namespace, this: Run, members: list[Run], path: Path) -> Step:
     """The step that averages the scores of a list."""
     out, ensemble = this.scores(list_name(path), "mean"), this.system.ensemble
-    lists = [path] if ensemble.normalise == "none" else list(dict.fromkeys([path, args.calibration]))
-    names = [(member, list_name(each)) for each in lists for member in members]
-    scores = [member.scores(name, ensemble.backend) for member, name in names]
+    searched = [record_of("fuse", this.weights().parent)] if ensemble.search else []
     return Step(
         out.name,
         out.parent,
-        inputs=[
-            *lists,
-            *(file for each in lists[1:] for file in (*speaker_files(each), *speaker_files(path))),
-            *(file for each in scores for file in (each, record_of(each.name, each.parent))),
-            *(member.dropped(name) for member, name in names),
-        ],
+        inputs=[*scores_of(args, this, members, path), *searched],
         settings={"ensemble": ensemble.model_dump(mode="json")},
     )
 
 
+def scores_of(args: argparse.Namespace, this: Run, members: list[Run], path: Path) -> list[Path]:
+    """All that decides the runs' scores of a list, and what they are normalised by."""
+    ensemble = this.system.ensemble
+    lists = [path] if ensemble.normalise == "none" else list(dict.fromkeys([path, args.calibration]))
+    names = [(member, list_name(each)) for each in lists for member in members]
+    scores = [member.scores(name, ensemble.backend) for member, name in names]
+    return [
+        *lists,
+        *(file for each in lists[1:] for file in (*speaker_files(each), *speaker_files(path))),
+        *(file for each in scores for file in (each, record_of(each.name, each.parent))),
+        *(member.dropped(name) for member, name in names),
+    ]
+
+
+def found_weights(this: Run, members: list[Run]) -> tuple[int, ...] | None:
+    """The weight of each run, given or searched; None where there are none."""
+    if not this.system.ensemble.search:
+        return this.system.ensemble.given_weights
+    weights = Tuned.read(this.weights()).weights
+    try:
+        return tuple(weights[os.path.relpath(member.path, this.path)] for member in members)
+    except KeyError as error:
+        raise DataError(
+            f"{this.weights()}: no weight of {error.args[0]}; search them again with steps/fuse.sh"
+        ) from None
+
+
 def average(args: argparse.Namespace, this: Run, members: list[Run], path: Path, step: Step) -> None:
     """Write the mean scores of a list."""
-    impostors = None
-    if this.system.ensemble.normalise != "none":
-        if path != args.calibration:
-            require_other_speakers(args.calibration, [path])
-        impostors = impostors_of(args.calibration, members, this.system.ensemble.backend)
+    weights = found_weights(this, members)
+    impostors = impostors_for(args, this, members, path)
     trials, scores_MN, dropped = all_scores(path, members, this.system.ensemble.backend)
     out, left_out = this.scores(list_name(path), "mean"), this.dropped(list_name(path))
     step.begin()
     write_dropped(left_out, dropped)
-    write_scores(out, trials, mean_score(scores_MN, impostors))
+    write_scores(out, trials, mean_score(scores_MN, impostors, weights))
     step.done([out, *([left_out] if dropped else [])], trials=len(trials), dropped=len(dropped))
     without = f", without those of {len(dropped)} ids that a run left out: {left_out.name}" if dropped else ""
-    print(f"{out}: {len(trials)} trials, each the mean of {len(members)} scores{without}")
+    by = f" by weights {' '.join(map(str, weights))}" if weights else ""
+    print(f"{out}: {len(trials)} trials, each the mean of {len(members)} scores{by}{without}")
+
+
+def impostors_for(args: argparse.Namespace, this: Run, members: list[Run], path: Path) -> Impostors | None:
+    """By which the scores of a list are normalised, if they are; DataError if it shares the calibration speakers."""
+    if this.system.ensemble.normalise == "none":
+        return None
+    if path != args.calibration:
+        require_other_speakers(args.calibration, [path])
+    return impostors_of(args.calibration, members, this.system.ensemble.backend)
 
 
 def impostors_of(path: Path, members: list[Run], backend: str) -> Impostors:

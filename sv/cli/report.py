@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sv.cli import Parser, run
+from sv.cli.ensemble import found_weights
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
 from sv.data.partitions import PARTITIONS, read_partitions
@@ -20,6 +21,9 @@ from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_ta
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores, scored_trials
+from sv.scoring.weight_search import Tuned
+
+SHOWN = {"eer": "EER", "min_dcf": "minDCF.05"}  # figures that weights are searched for
 
 
 def main() -> None:
@@ -76,9 +80,11 @@ def main() -> None:
                     found["calibrated"] = how_calibrated(this, backend)
                     if cells:
                         found |= equalised_actual_cost(scored, llr_N, cells)
-                rows.append(row_of(this, backend, name, found | {"is_synthetic": is_synthetic}, len(trials)))
+                found |= {"is_synthetic": is_synthetic, "tuned_for": tuned_for(this, path)}
+                rows.append(row_of(this, backend, name, found, len(trials)))
                 seed = f" seed {this.seed}" if several_seeds else ""
-                curves[f"{this.name}{seed} / {shown(this, backend)}"] = roc
+                here = ", tuned here" if rows[-1].tuned_for else ""
+                curves[f"{this.name}{seed} / {shown(this, backend)}{here}"] = roc
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
         title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
@@ -122,7 +128,8 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
     settings = {"title": args.title, "note": args.note, "published": published}
     pictures = [args.tsne] if args.tsne else []
-    made_of = [*args.trials, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
+    weights = [this.weights() for this in runs if this.system.ensemble and this.system.ensemble.search]
+    made_of = [*args.trials, *weights, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
     return Step("report", args.out, inputs=made_of, settings=settings)
 
 
@@ -219,7 +226,16 @@ def shown(this: Run, backend: str) -> str:
     """The name of a back end in the table; an ensemble's says of how many scores it is."""
     if not (ensemble := this.system.ensemble):
         return backend
-    return f"mean of {ensemble.size}" + (", normalised" if ensemble.normalise != "none" else "")
+    weighted = "weighted " if ensemble.weights or ensemble.search else ""
+    return f"{weighted}mean of {ensemble.size}" + (", normalised" if ensemble.normalise != "none" else "")
+
+
+def tuned_for(this: Run, path: Path) -> str | None:
+    """The figure by which an ensemble's weights were searched, if that was on this list."""
+    if not (this.system.ensemble and this.system.ensemble.search):
+        return None
+    tuned = Tuned.read(this.weights())
+    return SHOWN[tuned.metric] if tuned.is_on(path) else None
 
 
 def how_trained(this: Run) -> str | None:
@@ -229,8 +245,14 @@ def how_trained(this: Run) -> str | None:
     """
     if ensemble := this.system.ensemble:
         by = " by deviations from the calibration list's non-targets" if ensemble.normalise != "none" else ""
-        members = ", ".join(f"{member.name} seed {member.seed}" for member in this.members())
-        return f"mean of the {ensemble.backend} scores{by} of {members}"
+        members = this.members()
+        weights = found_weights(this, members) or [None] * len(members)
+        named = [
+            f"{member.name} seed {member.seed}" + ("" if weight is None else f" (weight {weight})")
+            for member, weight in zip(members, weights, strict=True)
+            if weight != 0
+        ]
+        return f"mean of the {ensemble.backend} scores{by} of {', '.join(named)}{how_searched(this)}"
     maker = this.embedder()
     counts = counts_of("train", maker.path)
     if counts is None:
@@ -238,6 +260,16 @@ def how_trained(this: Run) -> str | None:
     unit = "iterations" if maker.system.ivector else "epochs"
     whose = f"embeddings of {maker.name}, " if maker is not this else ""
     return f"{whose}{counts['epochs']} {unit} on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers"
+
+
+def how_searched(this: Run) -> str:
+    """On what an ensemble's weights were searched, if they were, and how."""
+    if not this.system.ensemble.search:
+        return ""
+    tuned = Tuned.read(this.weights())
+    trials = f"{tuned.num_targets:,} target and {tuned.num_nontargets:,} non-target trials"
+    tried = f"{tuned.way} search, {tuned.tried:,} weights of {this.system.ensemble.size} runs tried"
+    return f"; weights with the least {SHOWN[tuned.metric]} on the list {tuned.trials} ({trials}; {tried})"
 
 
 def made_by() -> list[str]:

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--models",
         type=Path,
-        help="'model utterance…' a line: a model is the mean of its utterances; without it each utterance is a model",
+        help="'model utterance…' a line: a model is the mean of its utterances, with all their crops (None: each is)",
     )
     parser.add_argument(
         "--allow-missing",
@@ -52,8 +52,9 @@ def main() -> None:
     if not waiting:
         return
     trials = Trials.read(args.trials)
-    test = Vectors.read(this.embeddings(args.test) / "xvector.scp")
-    enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp")
+    crops = any(this.system.backends[name].compares_crops for name in waiting)
+    test = Vectors.read(this.embeddings(args.test) / "xvector.scp", crops=crops)
+    enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp", crops=crops)
     reasons = recorded_drops(this, args.trials, (args.enrol, args.test)) if args.allow_dropped else {}
 
     def may_lack(ids: set[str]) -> set[str]:

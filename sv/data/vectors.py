@@ -9,30 +9,38 @@ from pathlib import Path
 import numpy as np
 
 from sv.data.ark import MatrixReader
+from sv.data.crops import Crops
 from sv.data.tables import first_few, read_table
 from sv.errors import DataError
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors by key: `keys` in C order, `x_ND` float64 (N, D), and how many vectors each is the mean of.
+    """Vectors by key: `keys` in C order, `x_ND` float64 (N, D), and how many utterances each is the mean of.
 
     >>> xvectors = Vectors.read("exp/mini/xvector-small/seed1/embeddings/vox1_test/xvector.scp")
     >>> models = xvectors.means({"model1": ["utt1", "utt2"]})
     >>> models.num_utts_N
     array([2])
+
+    Where a set has a matrix an utterance, of a row a crop, a vector is the mean over its crops: what everything gets
+    that knows nothing of crops (PLDA, LDA, the classifier, t-SNE). `crops` are there if they were asked for.
     """
 
     keys: list[str]
     x_ND: np.ndarray
     num_utts_N: np.ndarray
+    crops: Crops | None = None
 
     @classmethod
-    def read(cls, scp: str | Path, only: Iterable[str] | None = None) -> Vectors:
-        """Read a scp of vectors, or only those of some of its keys.
+    def read(cls, scp: str | Path, only: Iterable[str] | None = None, crops: bool = False) -> Vectors:
+        """Read a scp of vectors, or of matrices of crops; or only those of some of its keys.
 
-        Raises DataError if it is missing or empty, and, naming the key, for a vector that cannot be read, holds a NaN
-        or has another size than the first.
+        Args:
+            crops: keep the crops of matrices as well, in the archive's precision; of vectors there are none.
+        Raises:
+            DataError: it is missing or empty; and, naming the key, a vector or matrix that cannot be read, holds a NaN,
+                has no rows, or has another size than the first, or one is a matrix and the first is not.
         """
         if not Path(scp).exists():
             raise DataError(f"{scp} is missing; extract embeddings first (stage 5)")
@@ -41,30 +49,50 @@ class Vectors:
             raise DataError(f"{scp} holds no vectors")
         reader = MatrixReader(check_finite=True)
         keys = sorted(table if only is None else only)
-        vectors: list[np.ndarray] = []
+        arrays: list[np.ndarray] = []
+        first: tuple[int, ...] = ()
+        means: list[np.ndarray] = []
         for key in keys:
             try:
-                vectors.append(reader.read_vector(table[key]))
+                array = reader.read(table[key])
             except DataError as error:
                 raise DataError(f"{key}: {error}") from None
-            if len(vectors[-1]) != len(vectors[0]):
-                raise DataError(f"{scp}: {key} has {len(vectors[-1])} dimensions, {keys[0]} has {len(vectors[0])}")
-        return cls(keys, np.stack(vectors).astype(np.float64), np.ones(len(keys), int))
+            first = first or array.shape
+            if array.ndim != len(first):
+                kinds = {1: "a vector", 2: "a matrix of crops"}
+                raise DataError(f"{scp}: {key} is {kinds[array.ndim]}, {keys[0]} is {kinds[len(first)]}; extract anew")
+            if array.shape[-1] != first[-1]:
+                raise DataError(f"{scp}: {key} has {array.shape[-1]} dimensions, {keys[0]} has {first[-1]}")
+            if not len(array):
+                raise DataError(f"{scp}: {key} has no crops; extract anew")
+            means.append(array if array.ndim == 1 else array.mean(0, dtype=np.float64))
+            if crops and array.ndim == 2:
+                arrays.append(array)
+        x_ND = np.stack(means).astype(np.float64)
+        return cls(keys, x_ND, np.ones(len(keys), int), Crops.of(arrays) if arrays else None)
+
+    def own_crops(self) -> Crops:
+        """The crops or, of a set of vectors, each vector as its one crop."""
+        return self.crops or Crops.single(self.x_ND)
 
     def index(self) -> dict[str, int]:
         """Key to row."""
         return {key: row for row, key in enumerate(self.keys)}
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Vectors:
+        """Those of some rows, in the order given."""
+        crops = self.crops.take(rows) if self.crops else None
+        return Vectors([self.keys[row] for row in rows], self.x_ND[rows], self.num_utts_N[rows], crops)
 
     def only(self, keys: Sequence[str]) -> Vectors:
         """Those of some keys, which must be here, in C order. DataError if there are none."""
         if not keys:
             raise DataError("no embedding is of the speakers asked for")
         row = self.index()
-        rows = [row[key] for key in sorted(keys)]
-        return Vectors(sorted(keys), self.x_ND[rows], self.num_utts_N[rows])
+        return self.take([row[key] for key in sorted(keys)])
 
     def means(self, models: Mapping[str, Sequence[str]]) -> Vectors:
-        """Enrolment: one vector a model, the mean of its utterances', as Kaldi's ivector-mean.
+        """Enrolment: one vector a model, the mean of its utterances', as Kaldi's ivector-mean; and all their crops.
 
         Raises DataError naming a model's utterance that has no vector.
         """
@@ -74,5 +102,7 @@ class Vectors:
                 f"{len(missing)} enrolment utterances have no embedding: {first_few(missing)}; rerun stage 5"
             )
         keys = sorted(models)
-        means_MD = np.stack([self.x_ND[[row[utt] for utt in models[key]]].mean(0) for key in keys])
-        return Vectors(keys, means_MD, np.array([len(models[key]) for key in keys]))
+        members = [[row[utt] for utt in models[key]] for key in keys]
+        means_MD = np.stack([self.x_ND[rows].mean(0) for rows in members])
+        crops = self.crops.joined(members) if self.crops else None
+        return Vectors(keys, means_MD, np.array([len(models[key]) for key in keys]), crops)

@@ -62,6 +62,7 @@ class Row:
     equalised_min_cprimary: float | None = None
     equalised_act_cprimary: float | None = None  # of calibrated scores
     num_partitions: tuple[int, int] | None = None  # of target and of non-target trials
+    tuned_for: str | None = None  # the figure that weights were chosen by on this very list
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -89,7 +90,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         published = "–" if row.published_eer is None else f"{row.published_eer:.2f}"
         lines.append(
             (
-                *(row.system, *([str(row.seed)] if seeds else []), row.backend, row.trials),
+                *(row.system, *([str(row.seed)] if seeds else []), row.backend, _list(row)),
                 *(f"{100 * row.eer:.2f}", interval),
                 *(f"{figure:.3f}" for figure in (row.min_dcf_05, row.min_dcf_01, row.min_cllr)),
                 *([_or_dash(cost) for cost in (row.act_dcf_05, row.act_cprimary, row.cllr)] if actual else []),
@@ -101,6 +102,10 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             )
         )
     return lines
+
+
+def _list(row: Row) -> str:
+    return f"{row.trials}, *tuned here*" if row.tuned_for else row.trials
 
 
 def _percent(rate: float | None) -> str:
@@ -163,6 +168,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *(
             f"{row.trials}: {row.num_skipped} of the interval's replicates had no trial of one kind and are left out."
             for row in {row.trials: row for row in rows if row.num_skipped}.values()
+        ),
+        *(
+            f"*Tuned here*: the weights of {row.system} are those with the least {row.tuned_for} on {row.trials};"
+            " its figures on this list flatter it."
+            for row in {(row.system, row.trials): row for row in rows if row.tuned_for}.values()
         ),
         *(f"The paper's EER, not ours: {source}." for source in sources),
         *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),

@@ -1,4 +1,4 @@
-"""Scores of a trial list, as inner products; score files."""
+"""Scores of a trial list; score files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.backends.backend import Backend
+from sv.backends.scorer import Scorer
 from sv.data.atomic import atomic_write
 from sv.data.tables import read_table
 from sv.data.trials import Trials
@@ -27,37 +28,37 @@ def score_trials(backend: Backend, enrol: Vectors, test: Vectors, trials: Trials
     trials.require(enrol_row.keys(), test_row.keys(), "an embedding")
     models, model_N = np.unique([enrol_row[key] for key in trials.enrol], return_inverse=True)
     tests, test_N = np.unique([test_row[key] for key in trials.test], return_inverse=True)
-    e_EK, t_TK = backend.factors(enrol.x_ND[models], enrol.num_utts_N[models], test.x_ND[tests])
-    # A matrix of all models and tests is a hundred times faster a score than single pairs.
-    few_pairs = len(trials) * 50 < len(models) * len(tests)
-    scores_N = (_by_pairs if few_pairs else _by_blocks)(e_EK, t_TK, model_N, test_N)
+    scorer = backend.scorer(enrol.take(models), test.take(tests))
+    few_pairs = len(trials) * scorer.pair_cost < len(models) * len(tests)
+    scores_N = (_by_pairs if few_pairs else _by_blocks)(scorer, model_N, test_N)
     if not np.isfinite(scores_N).all():
         worst = int(np.flatnonzero(~np.isfinite(scores_N))[0])
         raise DataError(f"the score of trial {trials.enrol[worst]} {trials.test[worst]} is not a number")
     return scores_N
 
 
-def _by_blocks(e_EK: np.ndarray, t_TK: np.ndarray, model_N: np.ndarray, test_N: np.ndarray) -> np.ndarray:
+def _by_blocks(scorer: Scorer, model_N: np.ndarray, test_N: np.ndarray) -> np.ndarray:
     """Score blocks of models against all tests, and pick the trials."""
     scores_N = np.empty(len(model_N))
     order_N = np.argsort(model_N, kind="stable")
-    step = max(1, BLOCK_SCORES // len(t_TK))
-    starts = range(0, len(e_EK), step)
+    num_models, num_tests = scorer.shape
+    step = max(1, BLOCK_SCORES // num_tests)
+    starts = range(0, num_models, step)
     for start, trials in zip(
         starts, np.split(order_N, np.searchsorted(model_N, starts[1:], sorter=order_N)), strict=True
     ):
-        scores_ET = e_EK[start : start + step] @ t_TK.T
+        scores_ET = scorer.block(start, min(start + step, num_models))
         scores_N[trials] = scores_ET[model_N[trials] - start, test_N[trials]]
     return scores_N
 
 
-def _by_pairs(e_EK: np.ndarray, t_TK: np.ndarray, model_N: np.ndarray, test_N: np.ndarray) -> np.ndarray:
-    """Score trial by trial, a model's together, so that its vector stays in the cache."""
+def _by_pairs(scorer: Scorer, model_N: np.ndarray, test_N: np.ndarray) -> np.ndarray:
+    """Score trial by trial, a model's together."""
     scores_N = np.empty(len(model_N))
     order_N = np.argsort(model_N, kind="stable")
     for start in range(0, len(order_N), BLOCK_PAIRS):
         trials = order_N[start : start + BLOCK_PAIRS]
-        scores_N[trials] = np.einsum("nk,nk->n", e_EK[model_N[trials]], t_TK[test_N[trials]])
+        scores_N[trials] = scorer.pairs(model_N[trials], test_N[trials])
     return scores_N
 
 

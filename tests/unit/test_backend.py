@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from embedding_sets import unnamed
 from kaldi_text import training_set
 
 from sv.backend_settings import (
@@ -10,6 +11,7 @@ from sv.backend_settings import (
     Coral,
     CoralPlus,
     CosineBackend,
+    EuclideanBackend,
     KaldiAdaptation,
     PldaBackend,
 )
@@ -28,6 +30,8 @@ SETTINGS = {
     "cosine": CosineBackend(name="cosine", centre=None),
     "cosine after LDA": CosineBackend(name="cosine", lda_dim=8),
     "cosine, whitened": CosineBackend(name="cosine", whiten=True, centre="adapt"),
+    "euclidean": EuclideanBackend(name="euclidean"),
+    "euclidean after LDA": EuclideanBackend(name="euclidean", centre="train", lda_dim=8),
     "plda": PldaBackend(name="plda", lda_dim=8),
     "plda, all else": PldaBackend(
         name="plda",
@@ -67,8 +71,7 @@ def trained(name):
 
 
 def scores(backend, enrol_ED, num_utts_E, test_TD):
-    e_EK, t_TK = backend.factors(enrol_ED, num_utts_E, test_TD)
-    return e_EK @ t_TK.T
+    return backend.scorer(unnamed(enrol_ED, num_utts_E), unnamed(test_TD)).block(0, len(enrol_ED))
 
 
 def some_vectors(models=5, tests=7):
@@ -91,7 +94,7 @@ def test_training_twice_writes_the_same_bytes(tmp_path, name):
     settings = SETTINGS[name]
     transforms = ["transform.mat"] * bool(settings.lda_dim or settings.whiten)
     layers = [f"layer{n + 1}.mat" for n in range(len(getattr(settings, "hidden_dims", ())) + 1)]
-    own = {"cosine": [], "plda": ["plda"], "classifier": layers}[settings.name]
+    own = {"cosine": [], "euclidean": [], "plda": ["plda"], "classifier": layers}[settings.name]
     assert files == sorted(["mean.vec", *own, *transforms])
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
@@ -206,7 +209,7 @@ def test_plda_tells_the_reference_speakers_apart():
 def test_embeddings_of_another_size_are_one_line(name):
     backend = trained(name)
     with pytest.raises(DataError, match="embeddings have 5 dimensions, the back end was trained on 12; rerun stage 6"):
-        backend.factors(np.zeros((2, 5)), np.ones(2), np.zeros((3, 5)))
+        backend.scorer(unnamed(np.zeros((2, 5))), unnamed(np.zeros((3, 5))))
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from embedding_sets import unnamed
 
 from sv.backend_settings import ClassifierBackend, CosineBackend, PldaBackend
 from sv.backends.backend import load_backend, train_backend
@@ -41,7 +42,7 @@ def mirrored(seed, num_speakers=16, per_speaker=40):
 
 def eer(backend, x_ND, speaker_N):
     """Of all pairs."""
-    e_NK, t_NK = backend.factors(x_ND, np.ones(len(x_ND)), x_ND)
+    e_NK, t_NK = backend.scorer(unnamed(x_ND), unnamed(x_ND))
     one, two = np.triu_indices(len(x_ND), 1)
     return eer_rocch(Roc.from_scores((e_NK @ t_NK.T)[one, two], speaker_N[one] == speaker_N[two]))
 
@@ -92,7 +93,7 @@ def test_scores_are_cosines_of_the_embeddings():
     x_ND, speaker_N = mirrored(0, 8, 6)
     backend = train_backend(settings(steps=5), x_ND, speaker_N)
     e_NK = backend.embed(x_ND)
-    e, t = backend.factors(x_ND[:3], np.ones(3), x_ND)
+    e, t = backend.scorer(unnamed(x_ND[:3]), unnamed(x_ND))
     for i in range(3):
         for j in range(len(x_ND)):
             expected = e_NK[i] @ e_NK[j] / np.linalg.norm(e_NK[i]) / np.linalg.norm(e_NK[j])

@@ -18,6 +18,15 @@ def test_mean_is_that_of_a_trials_scores():
     assert mean_score(SCORES_MN) == pytest.approx(expected, rel=1e-12)
 
 
+def test_weighted_mean_counts_a_system_as_often_as_its_weight_says():
+    """Weights of 3, 0 and 1: as if the first were there three times and the second not at all."""
+    repeated_MN = SCORES_MN[[0, 0, 0, 2]]
+    assert mean_score(SCORES_MN, weights_M=(3, 0, 1)) == pytest.approx(mean_score(repeated_MN), rel=1e-12)
+    impostors = Impostors.of(SCORES_MN, IS_TARGET_N)
+    expected = mean_score(impostors.deviations(SCORES_MN)[[0, 0, 0, 2]])
+    assert mean_score(SCORES_MN, impostors, (3, 0, 1)) == pytest.approx(expected, rel=1e-10)
+
+
 def test_normalised_mean_is_that_of_the_deviations_from_the_other_lists_nontargets():
     """One by one, with the deviation of the whole (not of a sample)."""
     other_MN, other_N = RNG.normal(size=(3, 40)) * [[2], [3], [4]], RNG.random(40) < 0.5

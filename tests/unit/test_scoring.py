@@ -51,8 +51,7 @@ def one_by_one(backend, enrol, test, trials):
     found = []
     for e, t in zip(trials.enrol, trials.test, strict=True):
         i, j = enrol.keys.index(e), test.keys.index(t)
-        e_1K, t_1K = backend.factors(enrol.x_ND[[i]], enrol.num_utts_N[[i]], test.x_ND[[j]])
-        found.append(float(e_1K[0] @ t_1K[0]))
+        found.append(float(backend.scorer(enrol.take([i]), test.take([j])).pairs([0], [0])[0]))
     return found
 
 

@@ -123,7 +123,10 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
             "backends.m={name: classifier, schedule: {name: plateau}}",
             "backends.m.schedule.name: 'plateau' is not one of 'exponential'",
         ),
-        ("backends.plda.name=plad", "backends.plda.name: 'plad' is not one of 'cosine', 'plda', 'classifier'"),
+        (
+            "backends.plda.name=plad",
+            "backends.plda.name: 'plad' is not one of 'cosine', 'euclidean', 'plda', 'classifier'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_naming_the_key(setting, problem):
@@ -333,6 +336,26 @@ def test_the_layer_on_top_is_the_embedding():
         ({"ensemble": {"members": {"a": 2}}}, "ensemble.backend is missing"),
         ({"ensemble": {"members": {"a": 1}, "backend": "b"}}, "a mean is of two runs or more, not of 1"),
         ({"ensemble": {"members": {"a": 2}, "runs": ["a", "b"], "backend": "b"}}, "members or, made by hand, runs"),
+        (
+            {"ensemble": {"members": {"a": 1, "b": 1}, "backend": "b", "weights": {"a": 3}}},
+            "ensemble.weights: b has no weight",
+        ),
+        (
+            {"ensemble": {"members": {"a": 1, "bcd": 1}, "backend": "b", "weights": {"a": 3, "bcd": 1, "bcc": 1}}},
+            "ensemble.weights: bcc is not one of its members; did you mean bcd?",
+        ),
+        (
+            {"ensemble": {"members": {"a": 2}, "backend": "b", "weights": {"a": 1}, "search": {"metric": "eer"}}},
+            "its weights are given or searched",
+        ),
+        (
+            {"ensemble": {"members": {"a": 2}, "backend": "b", "weights": {"a": 0}}},
+            "ensemble.weights.a: ",
+        ),
+        (
+            {"ensemble": {"members": {"a": 2}, "backend": "b", "search": {"metric": "cllr"}}},
+            "ensemble.search.metric: 'cllr' is not one of 'eer' or 'min_dcf'",
+        ),
         ({"ensemble": {"members": {"a": 2}, "backend": "b", "normalize": "z"}}, "normalize; did you mean normalise?"),
         ({"ensemble": {"members": {"a": 2}, "backend": "b", "normalise": "z"}}, "'z' is not one of 'none' or"),
         (

@@ -1,28 +1,21 @@
-"""`sv.data.vectors`: embeddings by key, and enrolment means."""
+"""`sv.data.vectors`: embeddings by key, of utterances and of their crops, and enrolment means."""
 
 import doctest
+import struct
 
 import numpy as np
 import pytest
+from embedding_sets import write_set
 
 import sv.data.vectors
-from sv.data.ark import ArkWriter
 from sv.data.tables import read_table, write_table
 from sv.data.vectors import Vectors
 from sv.errors import DataError
 
 
-def write_vectors(folder, vectors):
-    folder.mkdir(parents=True, exist_ok=True)
-    with ArkWriter(folder / "xvector") as archive:
-        for key, vector in vectors.items():
-            archive.write(key, np.array(vector))
-    return folder / "xvector.scp"
-
-
 def test_vectors_are_read_by_key(tmp_path):
     """Rows in C order of the keys, whatever the order in the archive, float64."""
-    vectors = Vectors.read(write_vectors(tmp_path, {"b": [3, 4], "a": [1, 2]}))
+    vectors = Vectors.read(write_set(tmp_path, {"b": [3, 4], "a": [1, 2]}))
     assert vectors.keys == ["a", "b"]
     assert vectors.index() == {"a": 0, "b": 1}
     np.testing.assert_array_equal(vectors.x_ND, [[1, 2], [3, 4]])
@@ -32,7 +25,7 @@ def test_vectors_are_read_by_key(tmp_path):
 
 def test_models_are_means_of_their_utterances(tmp_path):
     """By hand, with the number of utterances; models in C order."""
-    vectors = Vectors.read(write_vectors(tmp_path, {"a": [1, 2], "b": [3, 4], "c": [8, 0]}))
+    vectors = Vectors.read(write_set(tmp_path, {"a": [1, 2], "b": [3, 4], "c": [8, 0]}))
     models = vectors.means({"y": ["a", "b", "c"], "x": ["b"]})
     assert models.keys == ["x", "y"]
     np.testing.assert_allclose(models.x_ND, [[3, 4], [4, 2]])
@@ -40,7 +33,7 @@ def test_models_are_means_of_their_utterances(tmp_path):
 
 
 def test_an_utterance_without_a_vector_is_named(tmp_path):
-    vectors = Vectors.read(write_vectors(tmp_path, {"a": [1, 2]}))
+    vectors = Vectors.read(write_set(tmp_path, {"a": [1, 2]}))
     with pytest.raises(DataError, match="2 enrolment utterances have no embedding: b, c; rerun stage 5"):
         vectors.means({"x": ["a", "b"], "y": ["c", "b"]})
 
@@ -55,12 +48,12 @@ def test_a_missing_or_empty_list_is_named(tmp_path):
 
 def test_vectors_of_another_size_are_named(tmp_path):
     with pytest.raises(DataError, match="b has 3 dimensions, a has 2"):
-        Vectors.read(write_vectors(tmp_path, {"a": [1, 2], "b": [1, 2, 3]}))
+        Vectors.read(write_set(tmp_path, {"a": [1, 2], "b": [1, 2, 3]}))
 
 
 def test_a_nan_is_named_by_key(tmp_path):
     """A NaN put into the archive's bytes."""
-    scp = write_vectors(tmp_path, {"a": [1, 2], "b": [3, 4]})
+    scp = write_set(tmp_path, {"a": [1, 2], "b": [3, 4]})
     ark, at = read_table(scp)["b"].split(":")
     with open(ark, "r+b") as file:
         file.seek(int(at) + 10)
@@ -69,10 +62,73 @@ def test_a_nan_is_named_by_key(tmp_path):
         Vectors.read(scp)
 
 
+MATRICES = {"b": [[3, 4], [5, 8]], "a": [[1, 2]], "c": [[0, 1], [1, 0], [2, 2]]}
+
+
+def test_a_matrix_is_read_as_the_mean_over_its_crops_and_keeps_them_where_asked(tmp_path):
+    """Whatever their number; the crops in the archive's precision, in C order of the keys."""
+    scp = write_set(tmp_path, MATRICES)
+    means, kept = Vectors.read(scp), Vectors.read(scp, crops=True)
+    for vectors in (means, kept):
+        np.testing.assert_array_equal(vectors.x_ND, [[1, 2], [4, 6], [1, 1]])
+        assert vectors.num_utts_N.tolist() == [1, 1, 1]
+    assert means.crops is None
+    assert kept.crops.x_CD.dtype == np.float32
+    assert [kept.crops.x_CD[kept.crops.take([n]).rows()].tolist() for n in range(3)] == [
+        MATRICES[key] for key in kept.keys
+    ]
+
+
+def test_a_vector_is_its_own_crop(tmp_path):
+    vectors = Vectors.read(write_set(tmp_path, {"a": [1, 2], "b": [3, 4]}), crops=True)
+    assert vectors.crops is None
+    assert vectors.own_crops().x_CD.tolist() == [[1, 2], [3, 4]]
+    assert vectors.own_crops().size_N.tolist() == [1, 1]
+
+
+def test_some_of_a_set_keep_their_own_crops(tmp_path):
+    """In the order asked for, and from them again some."""
+    vectors = Vectors.read(write_set(tmp_path, MATRICES), crops=True)
+    some = vectors.take([2, 0, 1]).take([0, 2])
+    assert some.keys == ["c", "b"]
+    assert some.crops.x_CD[some.crops.rows()].tolist() == MATRICES["c"] + MATRICES["b"]
+    assert vectors.only(["c", "a"]).crops.size_N.tolist() == [1, 3]
+
+
+def test_a_model_is_the_mean_of_its_utterances_means_with_all_their_crops(tmp_path):
+    """An utterance counts as one however many crops it has."""
+    models = Vectors.read(write_set(tmp_path, MATRICES), crops=True).means({"y": ["c", "a"], "x": ["b"]})
+    np.testing.assert_array_equal(models.x_ND, [[4, 6], [1, 1.5]])
+    assert models.num_utts_N.tolist() == [1, 2]
+    assert models.crops.size_N.tolist() == [2, 4]
+    assert models.crops.x_CD[models.crops.take([1]).rows()].tolist() == MATRICES["c"] + MATRICES["a"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"a": [1, 2], "b": [[3, 4]]}, "b is a matrix of crops, a is a vector; extract anew"),
+        ({"a": [[1, 2]], "b": [3, 4]}, "b is a vector, a is a matrix of crops; extract anew"),
+        ({"a": [[1, 2]], "b": [[3, 4, 5]]}, "b has 3 dimensions, a has 2"),
+    ],
+)
+def test_a_set_of_two_kinds_or_sizes_is_refused(tmp_path, arrays, problem):
+    with pytest.raises(DataError, match=f"^{tmp_path}/xvector.scp: {problem}$"):
+        Vectors.read(write_set(tmp_path, arrays))
+
+
+def test_an_utterance_without_crops_is_refused(tmp_path):
+    """A matrix of no rows, which we do not write and others may."""
+    (tmp_path / "x.ark").write_bytes(b"\0BFM " + struct.pack("<bibi", 4, 0, 4, 2))
+    write_table(tmp_path / "x.scp", {"a": f"{tmp_path}/x.ark:0"})
+    with pytest.raises(DataError, match=r"x\.scp: a has no crops; extract anew"):
+        Vectors.read(tmp_path / "x.scp")
+
+
 def test_examples_run(tmp_path, monkeypatch):
     """The docstring's example, on a file of the name that it uses."""
     folder = tmp_path / "exp/mini/xvector-small/seed1/embeddings/vox1_test"
-    write_vectors(folder, {"utt1": [1, 2], "utt2": [3, 4]})
+    write_set(folder, {"utt1": [1, 2], "utt2": [3, 4]})
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(sv.data.vectors)
     assert result.attempted > 0
