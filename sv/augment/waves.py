@@ -51,7 +51,7 @@ def reverberate(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
     _require_sound(response_M)
     wet_L = _convolved(np.asarray(wave_N, np.float32), np.asarray(response_M, np.float32) / np.abs(response_M).max())
     peak = int(np.argmax(response_M))
-    return _as_loud_as(wave_N, wet_L)[peak : peak + len(wave_N)]
+    return _at_power(power(wave_N), wet_L)[peak : peak + len(wave_N)]
 
 
 def reverberate_unit_energy(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
@@ -118,10 +118,12 @@ def add_noises(wave_N: np.ndarray, noises: Iterable[Noise]) -> np.ndarray:
             gain = math.sqrt(speech_power / noise_power) * 10 ** (-noise.snr_db / 20)
             place = sum_N[noise.start : noise.start + len(noise.samples_M)]
             place += np.float32(gain) * noise.samples_M[: len(place)]
-    return _as_loud_as(wave_N, sum_N)
+    return _at_power(speech_power, sum_N)
 
 
-def _as_loud_as(wave_N: np.ndarray, changed_M: np.ndarray) -> np.ndarray:
-    """`changed_M` (M,) at the mean square of `wave_N` (N,); silence stays silence."""
-    loudness = power(changed_M)
-    return changed_M * np.float32(math.sqrt(power(wave_N) / loudness)) if loudness > 0 else changed_M
+def _at_power(mean_square: float, wave_M: np.ndarray) -> np.ndarray:
+    """`wave_M` (M,), changed in place to that mean square; silence stays silence."""
+    loudness = power(wave_M)
+    if loudness > 0:
+        wave_M *= np.float32(math.sqrt(mean_square / loudness))
+    return wave_M

@@ -9,7 +9,7 @@ import yaml
 from audio_files import noise, wav_bytes
 from augment_corpora import write_musan, write_rirs
 from commands import refused, run_command
-from data_dirs import write_lines
+from data_dirs import write_data, write_lines
 from kaldi_files import ROOT
 
 from sv.augment.bank import Bank, index_file, write_bank
@@ -17,7 +17,11 @@ from sv.augment.online import OnlineAugmenter, inputs
 from sv.augment.online_config import OnlineAugmentation, read_online_augmentation
 from sv.augment.waves import power, reverberate, reverberate_unit_energy
 from sv.data.audio import read_audio
+from sv.data.datadir import DataDir
 from sv.errors import AudioError, ConfigError, DataError
+from sv.training.loader import batches
+from sv.training.sampler import EveryRecording
+from sv.training.waves import WaveReader
 
 CONF = ROOT / "conf/augment_online"
 VOXSRC, PARTIAL, AUTHORS = (CONF / f"{name}.yaml" for name in ("voxsrc", "voxsrc_partial", "voxsrc_authors"))
@@ -156,12 +160,27 @@ def test_a_draw_is_a_function_of_its_address(augment):
     """In any order, after any other, and from a copy in another process; the next place has another."""
     places = [[3, 6, 0, 1, place] for place in range(20)]
     forward = [augment(crop(), np.random.default_rng(place)) for place in places]
+    assert len(pickle.dumps(augment)) < 10_000  # the samples stay in their files
     copied = pickle.loads(pickle.dumps(augment))
     backward = [copied(crop(), np.random.default_rng(place)) for place in reversed(places)]
     for one_N, other_N in zip(forward, reversed(backward), strict=True):
         np.testing.assert_array_equal(one_N, other_N)
     noisy = [n for n, place in enumerate(places) if augment.draw(LENGTH, np.random.default_rng(place)).noises]
     assert len({forward[n].tobytes() for n in noisy}) == len(noisy) > 5
+
+
+def test_batches_are_augmented_by_their_chunks_places(augment, tmp_path):
+    """Two utterances of each of two speakers, by two workers; against the augmenter called by hand."""
+    lengths = {f"s{n % 2}-{n}": LENGTH + 100 for n in range(4)}
+    data = write_data(tmp_path / "train", lengths)
+    write_lines(data / "utt2num_samples", *(f"{utt} {lengths[utt]}" for utt in sorted(lengths)))
+    reader = WaveReader(data, RATE)
+    limits = ((LENGTH, LENGTH), 4, 11)
+    sampler = EveryRecording(reader.num_frames, DataDir.read(data).utt2spk, *limits, chunks_per_recording=1)
+    for epoch, (x_BN, _) in enumerate(batches(sampler, reader, 0, 3, workers=2, augment=augment)):
+        for place, (chunk, x_N) in enumerate(zip(sampler.batch(epoch, 0).chunks, x_BN.numpy(), strict=True)):
+            crop_N = reader.chunk(chunk.utterance, chunk.start, LENGTH)
+            np.testing.assert_array_equal(x_N, augment(crop_N, np.random.default_rng([11, 6, epoch, 0, place])))
 
 
 def test_a_bank_gives_what_its_files_hold(corpora, folder):
