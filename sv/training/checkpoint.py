@@ -18,6 +18,7 @@ import torch
 from sv.data.atomic import atomic_write
 from sv.data.tables import first_few
 from sv.errors import DataError
+from sv.losses.head import Head
 from sv.models.build import build_model
 from sv.models.embedder import Embedder
 from sv.run import Run
@@ -40,7 +41,7 @@ class TrainingState:
     """
 
     model: torch.nn.Module
-    head: torch.nn.Module
+    head: Head
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     speakers: list[str]

@@ -25,7 +25,7 @@ def state(run, speakers=3, seed=0, steps=2):
     model, head = build_model(run.system, 4), build_head(run.system.loss, 8, speakers)
     optimiser = build_optimiser(run.system.training.optimiser, [*model.parameters(), *head.parameters()])
     for _ in range(steps):
-        loss, _ = head(model(torch.randn(6, 20, 4)), torch.arange(6) % speakers)
+        loss, *_ = head(model(torch.randn(6, 20, 4)), torch.arange(6) % speakers)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
