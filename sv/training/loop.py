@@ -50,7 +50,7 @@ def train(
     With `settings.adversarial` every batch has as many chunks of another domain beside it, which `unlabelled` reads.
     """
     device = precision.device
-    network = ranks.together(_Network(state.model, state.head, state.domain, ranks))
+    network = ranks.together(Network(state.model, state.head, state.domain, ranks))
     checkpoints = Checkpoints(run / "checkpoints", settings)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step, unlabelled)
     first = state.epoch * len(sampler) + state.step
@@ -126,7 +126,7 @@ def train(
     return True
 
 
-class _Network(torch.nn.Module):
+class Network(torch.nn.Module):
     """Model, head and perhaps a domain classifier as one, whose gradients are exchanged together.
 
     A head that compares embeddings gets those of all processes, so that the loss is that of the whole batch in each.

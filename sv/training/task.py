@@ -52,9 +52,7 @@ def train_network(
         stopped: whether to save and end after the step.
         adapt_feats: feature folder of unlabelled speech, where `training.adversarial` asks for it.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same bytes each time
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+    same_bytes_each_time()
     settings = this.system.training
     device = pick_device(ngpu)
     ranks = Ranks.join(device)
@@ -71,29 +69,25 @@ def train_network(
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
     min_frames = round(settings.min_utt_s * reader.frames_per_s)
-    lengths = ((shortest, longest), min_frames)
-    sampler = build_sampler(settings, reader.num_frames, train_utt2spk, *lengths, this.seed)
+    chunk_frames = (shortest, longest)
+    sampler = build_sampler(settings, reader.num_frames, train_utt2spk, chunk_frames, min_frames, this.seed)
     reasons = why_dropped(sampler, shortest, min_frames)
     both, adapt_reader, unused = beside(sampler, this, train_feats, adapt_feats) if adapt_feats else (sampler, None, {})
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", {**unused, **reasons})
     known = set(train_utt2spk.values())
-    torch.manual_seed(this.seed)
-    model = build_model(this.system, reader.dim).to(device)
-    head = build_head(this.system.loss, model.output_dim, len(sampler.speakers), sampler.together).to(device)
+    precision = Precision.of(settings.precision, device)
+    state = build_state(this, sampler, reader.dim, precision, key)
+    model = state.model
     if shortest < model.min_frames:
         raise ConfigError(
             f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {shortest} frames, the network needs"
             f" {model.min_frames}"
         )
-    of_training = (sampler.speakers, known, shortest, settings.batch_size)
-    held_out = HeldOutChunks.of(valid_reader, valid_utt2spk, *of_training, valid_feats, head.classifier is not None)
-    precision = Precision.of(settings.precision, device)
-    optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
-    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, reader.dim, key)
-    if settings.adversarial:  # made after the others, whose first weights are then what they are without it
-        state.domain = DomainHead(model.embedding_dim, settings.adversarial.hidden_dim).to(device)
-        optimiser.add_param_group({"params": list(state.domain.parameters())})
+    trained_on, classified = (sampler.speakers, known), state.head.classifier is not None
+    held_out = HeldOutChunks.of(
+        valid_reader, valid_utt2spk, *trained_on, shortest, settings.batch_size, valid_feats, classified
+    )
     checkpoints = Checkpoints(this.path / "checkpoints", settings)
     restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
     if restored and not ranks.leads:
@@ -124,6 +118,27 @@ def train_network(
         return train(state, settings, shard, reader, held_out, *of, stopped, ranks, adapt_reader)
     finally:
         ranks.leave()
+
+
+def same_bytes_each_time() -> None:
+    """Have torch compute the same each time where it can."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+
+
+def build_state(this: Run, sampler: Chunks, feature_dim: int, precision: Precision, key: str = "") -> TrainingState:
+    """A run's network, head and optimiser before the first step."""
+    settings, device = this.system.training, precision.device
+    torch.manual_seed(this.seed)
+    model = build_model(this.system, feature_dim).to(device)
+    head = build_head(this.system.loss, model.output_dim, len(sampler.speakers), sampler.together).to(device)
+    optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
+    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, feature_dim, key)
+    if settings.adversarial:  # made after the others, whose first weights are then what they are without it
+        state.domain = DomainHead(model.embedding_dim, settings.adversarial.hidden_dim).to(device)
+        optimiser.add_param_group({"params": list(state.domain.parameters())})
+    return state
 
 
 def build_sampler(

@@ -128,7 +128,7 @@ def test_two_processes_learn_what_one_learns(sets, tmp_path, loss):
 STEP = """
 import json, os, torch
 from sv.losses.prototypical import PrototypicalHead, PrototypicalSoftmaxHead
-from sv.training.loop import _Network
+from sv.training.loop import Network
 from sv.training.ranks import Ranks
 
 class Plain(torch.nn.Linear):
@@ -144,7 +144,7 @@ for head in (PrototypicalHead(2), PrototypicalSoftmaxHead(4, 5)):
         torch.nn.init.normal_(parameter, mean=1.0)
     x_BF, speaker_B = torch.randn(10, 3, dtype=torch.float64), torch.arange(5).repeat_interleave(2)
     mine = torch.arange(5).repeat_interleave(2) % ranks.count == ranks.index
-    network = ranks.together(_Network(model, head, None, ranks))
+    network = ranks.together(Network(model, head, None, ranks))
     loss, accuracy, _ = network(x_BF[mine], speaker_B[mine], 0.0)
     loss.backward()
     gradients = {name: p.grad.tolist() for part in (model, head) for name, p in part.named_parameters()}

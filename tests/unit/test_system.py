@@ -110,6 +110,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
             "model.zzz=1",
             "unknown key model.zzz; there is trunk, frame_channels, embedding_dim, segment_channels",
         ),
+        ("loss={name: am, margin: -0.1}", "loss.margin: should be greater than or equal to 0 (is -0.1)"),
         ("loss={name: aam, margin: 2}", "loss.margin: should be less than 1.5 (is 2)"),
         (
             "backends.m={name: classifier, hidden_dims: []}",
