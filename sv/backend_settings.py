@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from sv.loss_settings import Loss, Softmax
+from sv.loss_settings import ClassLoss, Softmax
 from sv.settings import Fraction, NonNegativeFloat, PositiveInt, Strict
 from sv.training_settings import Adam, Exponential, Optimiser
 
@@ -145,7 +145,7 @@ class ClassifierBackend(ProjectedBackend):
     hidden_dims: tuple[PositiveInt, ...] = (512,)  # of the nonlinear layers
     embedding_dim: PositiveInt = 256  # of the linear layer behind them, whose output is the embedding
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the hidden layers, in training
-    loss: Loss = Softmax(name="softmax")
+    loss: ClassLoss = Softmax(name="softmax")
     steps: PositiveInt = 2000
     batch_size: PositiveInt = 128
     optimiser: Optimiser = Adam(name="adam", lr=1e-3)

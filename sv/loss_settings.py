@@ -24,4 +24,18 @@ class Margin(Strict):
     normalise: bool = True  # embeddings to length 1; without it they keep theirs, in place of the scale
 
 
-Loss = Annotated[Softmax | Margin, Field(discriminator="name")]
+class Prototypical(Strict):
+    """Angular prototypical loss of several utterances of a speaker; see `sv.losses.prototypical.PrototypicalHead`."""
+
+    name: Literal["ap"]
+
+
+class PrototypicalSoftmax(Strict):
+    """The sum of the angular prototypical loss and of softmax over the training speakers."""
+
+    name: Literal["ap+softmax"]
+
+
+ClassLoss = Annotated[Softmax | Margin, Field(discriminator="name")]  # of single embeddings
+PairLoss = Prototypical | PrototypicalSoftmax  # of embeddings that are compared with one another
+Loss = Annotated[Softmax | Margin | PairLoss, Field(discriminator="name")]

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sv.backend_settings import Backend
 from sv.errors import ConfigError
-from sv.loss_settings import Loss
+from sv.loss_settings import Loss, PairLoss
 from sv.model_settings import Model
 from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 from sv.training_settings import Training
@@ -284,6 +284,24 @@ class System(Strict):
         return self
 
     @model_validator(mode="after")
+    def _groups_for_a_loss_of_pairs(self) -> System:
+        if not self.training or not isinstance(self.loss, PairLoss):
+            return self
+        name, groups, size = self.loss.name, self.training.groups, self.training.batch_size
+        if not groups or groups.utterances < 2:
+            raise ValueError(
+                f"training.groups.utterances: the loss {name} compares utterances of a speaker, 2 or more of each"
+            )
+        if not groups.distinct_speakers:
+            raise ValueError(f"training.groups.distinct_speakers: the loss {name} is of distinct speakers")
+        if size < 3 * groups.utterances:  # batches are equal to within one group, and one speaker is no choice
+            raise ValueError(
+                f"training.batch_size: the loss {name} compares speakers, {3 * groups.utterances} chunks or more are 3"
+                f" of them (is {size})"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _lda_within_the_embedding(self) -> System:
         if self.embedding_dim:
             self.require_lda_within(self.embedding_dim, self._dim_setting)
@@ -327,8 +345,8 @@ def load_system(
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
     serve all kinds of systems side by side (`lacked_block` tells). An overlay may have `models` by trunk in place of
-    `model`, `fine_tuning` to be laid over the `training` of systems that start from another one, and leaves back ends
-    alone that the system has not.
+    `model`, `fine_tuning` to be laid over the `training` of systems that start from another one, says for each way to
+    draw an epoch how long it is, and leaves back ends alone that the system has not.
 
     Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
     or setting that brought it in.
@@ -374,12 +392,27 @@ def _that_fits(overlay: Tree, tree: Tree) -> Tree:
     fine_tuning = fitting.pop("fine_tuning", None) or {}
     if (tree.get("training") or {}).get("start_from"):
         fitting["training"] = laid_over(fitting.get("training") or {}, fine_tuning)
+    if isinstance(training := fitting.get("training"), dict):
+        fitting["training"] = _of_its_epochs(training, tree)
     if "backends" in fitting:
         known = tree.get("backends") or {}
         fitting["backends"] = {
             name: block for name, block in fitting["backends"].items() if name in known or "name" in block
         }
     return fitting
+
+
+def _of_its_epochs(training: Tree, tree: Tree) -> Tree:
+    """An overlay's training without what it says of epochs that are not drawn as this system's are.
+
+    Whole groups, or their end (null), are a way to draw that the overlay brings.
+    """
+    groups = training.get("groups", {})
+    if not isinstance(groups, dict) or "utterances" in groups:
+        return training
+    has_groups = (tree.get("training") or {}).get("groups") is not None
+    others = ("chunks_per_speaker", "chunks_per_recording") if has_groups else ("groups",)
+    return {key: value for key, value in training.items() if key not in others}
 
 
 def lacked_block(system: System | Tree, setting: str) -> str | None:

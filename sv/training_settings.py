@@ -84,17 +84,40 @@ class Adversarial(Strict):
     hidden_dim: PositiveInt = 100  # of the domain classifier
 
 
+class Groups(Strict):
+    """An epoch of groups of different utterances of one speaker, a chunk of each, side by side in the batch.
+
+    With one utterance a group, it is an epoch of single utterances. See `sv.training.groups.SpeakerGroups`.
+    """
+
+    utterances: PositiveInt  # of a group
+    max_per_speaker: PositiveInt | None = None  # utterances an epoch, others in each; None: all that make whole groups
+    distinct_speakers: bool = True  # no speaker is in a batch twice
+
+    @model_validator(mode="after")
+    def _a_group_fits(self) -> Groups:
+        if self.max_per_speaker is not None and self.max_per_speaker < self.utterances:
+            raise ValueError(
+                f"training.groups.max_per_speaker: {self.max_per_speaker} utterances are no group of {self.utterances}"
+            )
+        return self
+
+
 class Training(Strict):
     """How a network is trained.
 
-    An epoch draws chunks from every speaker alike or, with `chunks_per_recording`, from every recording.
+    An epoch draws chunks from every speaker alike or, with `chunks_per_recording`, from every recording or, with
+    `groups`, from groups of utterances.
     """
 
     chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
-    batch_size: Annotated[int, Field(ge=3)]  # batches are equal to within one, and batch norm needs two chunks
+    # All chunks of a batch, at most: of 400 groups of two utterances it is 800. Batches are equal to within one, and
+    # batch norm needs two chunks.
+    batch_size: Annotated[int, Field(ge=3)]
     epochs: PositiveInt  # at most
     chunks_per_speaker: PositiveInt | None = None
     chunks_per_recording: PositiveInt | None = None
+    groups: Groups | None = None
     optimiser: Optimiser
     schedule: Schedule = Exponential(name="exponential")
     margin_epochs: PositiveFloat | None = None  # over which a loss's margin rises from 0; None: it is whole at once
@@ -117,6 +140,14 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _one_epoch(self) -> Training:
-        if (self.chunks_per_speaker is None) == (self.chunks_per_recording is None):
-            raise ValueError("training: one of chunks_per_speaker and chunks_per_recording says what an epoch is")
+        ways = (self.chunks_per_speaker, self.chunks_per_recording, self.groups)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError(
+                "training: one of chunks_per_speaker, chunks_per_recording and groups says what an epoch is"
+            )
+        if self.groups and self.batch_size % self.groups.utterances:
+            raise ValueError(
+                f"training.batch_size: {self.batch_size} chunks are not whole groups of {self.groups.utterances}"
+                " (training.groups.utterances)"
+            )
         return self

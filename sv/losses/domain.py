@@ -30,7 +30,7 @@ class DomainHead(torch.nn.Module):
     """Which of two domains an embedding is of: one hidden layer, a logit, binary cross entropy.
 
     >>> head = DomainHead(64, hidden_dim=100)
-    >>> loss, correct = head(torch.randn(16, 64), first=8, reversal=0.5)
+    >>> loss, accuracy = head(torch.randn(16, 64), first=8, reversal=0.5)
 
     The classifier's own weights descend its loss; embeddings get the gradient of -`reversal` times the loss, so that
     with 0 they get none.
@@ -46,7 +46,8 @@ class DomainHead(torch.nn.Module):
         self.logit = torch.nn.Linear(hidden_dim, 1)
 
     def forward(self, x_BE: torch.Tensor, first: int, reversal: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss in nats, and how many are told right; the `first` embeddings are of one domain, all others not."""
+        """Mean loss in nats, and the part told right; the `first` embeddings are of one domain, all others not."""
         logit_B = self.logit(relu(self.hidden(reversed_gradient(x_BE, reversal))))[:, 0].float()
         is_other_B = torch.arange(len(x_BE), device=x_BE.device) >= first
-        return binary_cross_entropy_with_logits(logit_B, is_other_B.float()), ((logit_B > 0) == is_other_B).sum()
+        accuracy = ((logit_B > 0) == is_other_B).double().mean()
+        return binary_cross_entropy_with_logits(logit_B, is_other_B.float()), accuracy

@@ -7,12 +7,14 @@ import math
 import torch
 from torch.nn.functional import cross_entropy, linear, normalize
 
+from sv.losses.head import Head, Outcome
 
-class MarginHead(torch.nn.Module):
+
+class MarginHead(Head):
     """Cross entropy of the training speakers, the true one's similarity made smaller by a margin.
 
     >>> head = MarginHead(64, num_speakers=1211, kind="aam", margin=0.2, scale=30)
-    >>> loss, logits_BS = head(torch.randn(8, 64), torch.arange(8))
+    >>> loss, logits_BS, _ = head(torch.randn(8, 64), torch.arange(8))
 
     With theta the angle between an embedding and a speaker's weights, both of length 1, the true speaker's logit is
 
@@ -49,8 +51,8 @@ class MarginHead(torch.nn.Module):
         self.weight_SE = torch.nn.Parameter(torch.empty(num_speakers, input_dim))
         torch.nn.init.xavier_normal_(self.weight_SE)
 
-    def forward(self, x_BE: torch.Tensor, speaker_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss in nats, and the logits without margin (B, S)."""
+    def forward(self, x_BE: torch.Tensor, speaker_B: torch.Tensor) -> Outcome:
+        """The loss with the margin, and the logits without it (B, S)."""
         x_BE = x_BE.to(torch.promote_types(x_BE.dtype, torch.float32))
         with torch.autocast(x_BE.device.type, enabled=False):  # half an angle's digits are lost in half precision
             cos_BS = linear(normalize(x_BE), normalize(self.weight_SE))
@@ -58,7 +60,7 @@ class MarginHead(torch.nn.Module):
             rows_B = torch.arange(len(x_BE), device=x_BE.device)
             target_B = self._with_margin(cos_BS[rows_B, speaker_B])
             with_margin_BS = cos_BS.index_put((rows_B, speaker_B), target_B)
-            return cross_entropy(scale * with_margin_BS, speaker_B), scale * cos_BS
+            return Outcome(cross_entropy(scale * with_margin_BS, speaker_B), scale * cos_BS, speaker_B)
 
     def _with_margin(self, cos_B: torch.Tensor) -> torch.Tensor:
         margin = self.margin * self.margin_part

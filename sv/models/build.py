@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from sv import model_settings as settings
-from sv.loss_settings import Loss, Margin
+from sv.loss_settings import Loss, Margin, Prototypical, PrototypicalSoftmax
+from sv.losses.head import Head
 from sv.losses.margin import MarginHead
+from sv.losses.prototypical import PrototypicalHead, PrototypicalSoftmaxHead
 from sv.losses.softmax import SoftmaxHead
 from sv.models.ecapa import Ecapa
 from sv.models.embedder import Embedder
@@ -38,8 +38,12 @@ def build_trunk(m: settings.Model, feature_dim: int) -> Embedder:
     return XVectorNet(feature_dim, m.frame_channels, m.embedding_dim, m.segment_channels)
 
 
-def build_head(loss: Loss, input_dim: int, num_speakers: int) -> torch.nn.Module:
-    """The loss head that `name` names: `head(x_BE, speaker_B) -> (loss, logits_BS)`."""
+def build_head(loss: Loss, input_dim: int, num_speakers: int, utterances: int = 1) -> Head:
+    """The loss head that `name` names; `utterances` of each speaker stand side by side in a batch."""
     if isinstance(loss, Margin):
         return MarginHead(input_dim, num_speakers, loss.name, loss.margin, loss.scale, loss.normalise)
+    if isinstance(loss, Prototypical):
+        return PrototypicalHead(utterances)
+    if isinstance(loss, PrototypicalSoftmax):
+        return PrototypicalSoftmaxHead(input_dim, num_speakers, utterances)
     return SoftmaxHead(input_dim, num_speakers)

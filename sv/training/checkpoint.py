@@ -18,6 +18,7 @@ import torch
 from sv.data.atomic import atomic_write
 from sv.data.tables import first_few
 from sv.errors import DataError
+from sv.losses.head import Head
 from sv.models.build import build_model
 from sv.models.embedder import Embedder
 from sv.run import Run
@@ -40,7 +41,7 @@ class TrainingState:
     """
 
     model: torch.nn.Module
-    head: torch.nn.Module
+    head: Head
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     speakers: list[str]
@@ -66,9 +67,13 @@ class TrainingState:
     def load(self, path: str | os.PathLike[str]) -> None:
         """Take over a checkpoint of the same training; DataError if it is of another."""
         stored = read_checkpoint(path)
-        for name in ("speakers", "feature_dim"):
-            if stored[name] != getattr(self, name):
-                raise DataError(f"{path}: its {name} differ from the training data's; remove the run to train anew")
+        for name, size in (("speakers", len), ("feature_dim", int)):
+            was, now = stored[name], getattr(self, name)
+            if was != now:
+                raise DataError(
+                    f"{path}: its {name} ({size(was)}) differ from the training data's ({size(now)}); remove the run to"
+                    " train anew"
+                )
         _load_weights(self.model, stored["model"], f"{path}: model")
         _load_weights(self.head, stored["head"], f"{path}: head")
         if self.domain is not None:

@@ -12,6 +12,7 @@ import torch
 
 from sv.data.tables import first_few
 from sv.errors import DataError
+from sv.losses.head import Head
 from sv.metrics import eer_rocch
 from sv.models.embedder import Embedder
 from sv.roc import Roc
@@ -30,7 +31,8 @@ class HeldOutChunks:
 
     reader: Reader
     batches: list[Batch]
-    of_strangers: bool  # whether their speakers are not trained on: then there is an EER only
+    of_strangers: bool  # whether their speakers are not trained on
+    by_pairs: bool  # whether there is an EER only: of strangers, and where nothing tells the training speakers apart
 
     @classmethod
     def of(
@@ -42,19 +44,21 @@ class HeldOutChunks:
         length: int,
         batch_size: int,
         where: Path,
+        classified: bool = True,
     ) -> HeldOutChunks:
         """Chunks of `length` frames of held-out utterances.
 
-        Of speakers that are not trained on at most `MOST_PAIRED` are taken, from each speaker alike.
+        Where there is an EER only, at most `MOST_PAIRED` are taken, from each speaker alike.
 
         Args:
             utt2spk: of the held-out set.
             trained_on: the training speakers, in the order of their indices; the set's other ones are passed over.
             known: all speakers of the training set, those that it left out too.
             where: the held-out set, for messages.
+            classified: whether the head tells the training speakers apart.
         Raises:
-            DataError: some speakers are known and some not; none of the utterances is long enough; or, of speakers that
-                are not trained on, there are no two, or none with two utterances.
+            DataError: some speakers are known and some not; none of the utterances is long enough; or, for an EER
+                only, there are no two speakers, or none with two utterances.
         """
         speakers = set(utt2spk.values())
         strangers = speakers - set(known)
@@ -72,7 +76,8 @@ class HeldOutChunks:
         ]
         if not chunks:
             raise DataError(f"{where}: no held-out utterance has {length} (voiced) frames; lower training.chunk_s")
-        if strangers:
+        by_pairs = bool(strangers) or not classified
+        if by_pairs:
             chunks = _alike(chunks, MOST_PAIRED)
             of_speaker = Counter(chunk.speaker for chunk in chunks)
             if len(of_speaker) < 2 or max(of_speaker.values()) < 2:
@@ -81,7 +86,7 @@ class HeldOutChunks:
                     " (voiced) frames each; hold out more, or lower training.chunk_s"
                 )
         batches = [Batch(length, chunks[i : i + batch_size]) for i in range(0, len(chunks), batch_size)]
-        return cls(reader, batches, bool(strangers))
+        return cls(reader, batches, bool(strangers), by_pairs)
 
     def __len__(self) -> int:
         return sum(len(batch.chunks) for batch in self.batches)
@@ -100,7 +105,7 @@ def _alike(chunks: list[Chunk], most: int) -> list[Chunk]:
 
 @dataclass
 class HeldOut:
-    """Of the held-out chunks: mean loss and accuracy, None of speakers that are not trained on, and EER of all pairs.
+    """Of the held-out chunks: mean loss and accuracy, None where there is an EER only, and the EER of all pairs.
 
     The EER is None without a target pair, or when the network gives no numbers any more.
     """
@@ -119,12 +124,15 @@ class HeldOut:
 @torch.inference_mode()
 def evaluate(
     model: Embedder,
-    head: torch.nn.Module,
+    head: Head,
     held_out: HeldOutChunks,
     precision: Precision,
     prepare: Prepare = as_they_are,
 ) -> HeldOut:
-    """What the held-out chunks say; the EER is that of cosines between embeddings, seen from their mean."""
+    """What the held-out chunks say; the EER is that of cosines between embeddings, seen from their mean.
+
+    Loss and accuracy are those of the head's classifier.
+    """
     model.eval()
     head.eval()
     total = Sums()
@@ -133,16 +141,16 @@ def evaluate(
         x_BTF, speaker_B = (tensor.to(precision.device) for tensor in load_batch(batch, held_out.reader))
         with precision.autocast():
             e_BE = model.embed(prepare(x_BTF))
-            if not held_out.of_strangers:
-                loss, logits_BS = head(model.for_head(e_BE), speaker_B)
-                total.add(loss, (logits_BS.argmax(1) == speaker_B).sum(), len(speaker_B))
+            if not held_out.by_pairs:
+                outcome = head.classifier(model.for_head(e_BE), speaker_B)
+                total.add(outcome.loss, outcome.accuracy, len(speaker_B))
         embeddings.append(e_BE.float())
         speakers.append(speaker_B)
     e_NE, speaker_N = torch.cat(embeddings)[:MOST_PAIRED], torch.cat(speakers)[:MOST_PAIRED]
     means = total.means()
     finite = math.isfinite(means.loss) and bool(e_NE.isfinite().all())
     eer = pairs_eer(e_NE, speaker_N) if finite else None
-    return HeldOut(None, None, eer, finite) if held_out.of_strangers else HeldOut(means.loss, means.top1, eer, finite)
+    return HeldOut(None, None, eer, finite) if held_out.by_pairs else HeldOut(means.loss, means.top1, eer, finite)
 
 
 def pairs_eer(e_NE: torch.Tensor, speaker_N: torch.Tensor) -> float | None:

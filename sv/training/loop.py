@@ -11,6 +11,7 @@ import torch
 
 from sv.data.tables import first_few
 from sv.errors import UserError
+from sv.losses.head import Head
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
 from sv.training.checkpoint import Checkpoints, TrainingState
@@ -52,7 +53,7 @@ def train(
     `augment` changes the chunks of the speakers as they are read; `prepare` makes features of a batch, on the device.
     """
     device = precision.device
-    network = ranks.together(_Network(state.model, state.head, state.domain))
+    network = ranks.together(Network(state.model, state.head, state.domain, ranks))
     checkpoints = Checkpoints(run / "checkpoints", settings)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step, unlabelled, augment)
     first = state.epoch * len(sampler) + state.step
@@ -78,10 +79,13 @@ def train(
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
 
             with precision.autocast():
-                loss, correct, domain = network(prepare(x_BTF), speaker_B, lambda_p)
-            total = loss + domain[0] if domain else loss
+                loss, accuracy, domain = network(prepare(x_BTF), speaker_B, lambda_p)
+            share = sampler.share(index)
+            total = loss if state.head.compares else loss * share  # the former is every process's of the whole batch
+            if domain:
+                total = total + domain[0] * share
             state.optimiser.zero_grad(set_to_none=True)
-            state.scaler.scale(total * sampler.share(index)).backward()
+            state.scaler.scale(total).backward()
             if settings.clip_norm:
                 state.scaler.unscale_(state.optimiser)
                 for group in state.optimiser.param_groups:  # a domain classifier's apart: it must not shorten others'
@@ -90,7 +94,7 @@ def train(
             state.scaler.update()
 
             state.step = index + 1
-            progress.add(loss.detach(), correct, len(speaker_B), domain)
+            progress.add(loss.detach(), accuracy, len(speaker_B), domain)
             stopping, saving = ranks.agree(state.step, stop(), ranks.leads and seconds() - saved > SAVE_EVERY_S)
             if progress.due() or stopping or saving:
                 if (bad := progress.first_not_finite()) is not None:
@@ -125,28 +129,33 @@ def train(
     return True
 
 
-class _Network(torch.nn.Module):
+class Network(torch.nn.Module):
     """Model, head and perhaps a domain classifier as one, whose gradients are exchanged together.
+
+    A head that compares embeddings gets those of all processes, so that the loss is that of the whole batch in each.
 
     Chunks of two domains are one batch to the model: batch norm then sees them as it will when it is used, by one mean
     and variance. Were each domain normalised by its own, the classifier would not see the very shift that it is for.
     """
 
-    def __init__(self, model: Embedder, head: torch.nn.Module, domain: torch.nn.Module | None) -> None:
+    def __init__(self, model: Embedder, head: Head, domain: torch.nn.Module | None, ranks: Ranks) -> None:
         super().__init__()
-        self.model, self.head, self.domain = model, head, domain
+        self.model, self.head, self.domain, self._ranks = model, head, domain, ranks
 
     def forward(
         self, x_BTF: torch.Tensor, speaker_B: torch.Tensor, lambda_p: float
     ) -> tuple[torch.Tensor, torch.Tensor, DomainFigures | None]:
-        """Mean loss, how many chunks were classified right, and the same of the domains.
+        """Mean loss, the part of the head's decisions that is right, and the same of the domains.
 
         Chunks after those of the speakers are of the other domain; `lambda_p` weighs the reversal.
         """
         e_BE = self.model.embed(x_BTF)
-        loss, logits_BS = self.head(self.model.for_head(e_BE)[: len(speaker_B)], speaker_B)
-        correct = (logits_BS.argmax(1) == speaker_B).sum()
-        return loss, correct, None if self.domain is None else self.domain(e_BE, len(speaker_B), lambda_p)
+        domain = None if self.domain is None else self.domain(e_BE, len(speaker_B), lambda_p)
+        x_BE = self.model.for_head(e_BE)[: len(speaker_B)]
+        if self.head.compares:
+            x_BE, speaker_B = self._ranks.gathered(x_BE), self._ranks.gathered(speaker_B)
+        outcome = self.head(x_BE, speaker_B)
+        return outcome.loss, outcome.accuracy, domain
 
 
 SAVE_EVERY_S = 600.0

@@ -56,28 +56,29 @@ class Means:
         return f"  domain loss {self.domain.loss:.3f}  accuracy {100 * self.domain.top1:.0f} %" if self.domain else ""
 
 
-DomainFigures = tuple[torch.Tensor, torch.Tensor]  # a batch's mean loss, and how many chunks were told right
+DomainFigures = tuple[torch.Tensor, torch.Tensor]  # a batch's mean loss, and the part of it that was told right
 
 
 @dataclass
 class Sums:
-    """Loss, correct chunks and chunks, summed on the device, so that adding to them does not wait for it.
+    """Loss and accuracy of batches, each as often as the batch has chunks, summed on the device; and the chunks.
 
-    `domain` are those of a domain classifier, from the first batch on that has some.
+    Adding to them does not wait for the device. `domain` are those of a domain classifier, from the first batch on that
+    has some.
     """
 
     loss: torch.Tensor | float = 0.0
-    correct: torch.Tensor | int = 0
+    correct: torch.Tensor | float = 0.0
     count: int = 0
     domain: Sums | None = None
 
-    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int, domain: DomainFigures | None = None) -> None:
-        """Add a batch: its mean loss, its number of correct chunks and its size; those of the domain classifier.
+    def add(self, loss: torch.Tensor, accuracy: torch.Tensor, count: int, domain: DomainFigures | None = None) -> None:
+        """Add a batch: its mean loss, the part of it that is right, and its size; those of the domain classifier.
 
         The latter sees as many unlabelled chunks beside them.
         """
         self.loss = self.loss + loss.detach().double() * count
-        self.correct = self.correct + correct
+        self.correct = self.correct + accuracy * count
         self.count += count
         if domain:
             self.domain = self.domain or Sums()
@@ -101,7 +102,7 @@ class Sums:
     def of_state(cls, stored: list[float]) -> Sums:
         """What `state` gave."""
         domain = cls.of_state(stored[3:]) if len(stored) > 3 else None
-        return cls(stored[0], int(stored[1]), int(stored[2]), domain)
+        return cls(stored[0], stored[1], int(stored[2]), domain)
 
 
 class Progress:
@@ -128,12 +129,12 @@ class Progress:
             disable=not sys.stderr.isatty(),
         )
 
-    def add(self, loss: torch.Tensor, correct: torch.Tensor, count: int, domain: DomainFigures | None = None) -> None:
+    def add(self, loss: torch.Tensor, accuracy: torch.Tensor, count: int, domain: DomainFigures | None = None) -> None:
         """Count a step; the figures are as for `Sums.add`."""
         self._step += 1
         self._losses.append(loss.detach() + domain[0].detach() if domain else loss.detach())
-        self._whole.add(loss, correct, count, domain)
-        self._window.add(loss, correct, count, domain)
+        self._whole.add(loss, accuracy, count, domain)
+        self._window.add(loss, accuracy, count, domain)
         self._bar.update()
 
     def due(self) -> bool:

@@ -110,17 +110,21 @@ ALONE = Ranks()
 class Shard:
     """The part of every batch that one of several processes takes: each chunk is in one part, and all are in one.
 
+    Chunks of a speaker that stand side by side (`Chunks.together`) stay together.
+
     `share(index)` is by how much the mean loss of its chunks counts, so that the mean over processes is that of the
-    batch, however unequal the parts. Raises ConfigError if a batch has fewer chunks than there are processes.
+    batch, however unequal the parts. Raises ConfigError if a batch has fewer chunks, or groups of them, than there are
+    processes.
     """
 
     def __init__(self, sampler: Chunks | WithUnlabelled, ranks: Ranks) -> None:
         self._sampler, self._ranks = sampler, ranks
         self.seed = sampler.seed
         smallest = min(sampler.size(index) for index in range(len(sampler)))
-        if smallest < ranks.count:
+        if smallest // sampler.together < ranks.count:
+            groups = f", {smallest // sampler.together} groups," if sampler.together > 1 else ""
             raise ConfigError(
-                f"training.batch_size: a batch of {smallest} chunks cannot be shared by {ranks.count} processes"
+                f"training.batch_size: a batch of {smallest} chunks{groups} cannot be shared by {ranks.count} processes"
             )
 
     def __len__(self) -> int:
@@ -130,10 +134,14 @@ class Shard:
     def batch(self, epoch: int, index: int) -> Batch:
         """This process's part of batch `index` of an epoch."""
         whole = self._sampler.batch(epoch, index)
-        part = slice(self._ranks.index, None, self._ranks.count)
-        return Batch(whole.length, whole.chunks[part], whole.unlabelled[part], whole.places[part])
+        return Batch(whole.length, self._part(whole.chunks), self._part(whole.unlabelled), self._part(whole.places))
 
     def share(self, index: int) -> float:
         """The chunks of the part times the number of processes, over the chunks of the batch."""
-        size, ranks = self._sampler.size(index), self._ranks
-        return len(range(ranks.index, size, ranks.count)) * ranks.count / size
+        groups, ranks = self._sampler.size(index) // self._sampler.together, self._ranks
+        return len(range(ranks.index, groups, ranks.count)) * ranks.count / groups
+
+    def _part(self, whole: list[Any]) -> list[Any]:
+        """Every `count`-th group."""
+        together, ranks = self._sampler.together, self._ranks
+        return [item for place, item in enumerate(whole) if place // together % ranks.count == ranks.index]

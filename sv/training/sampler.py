@@ -47,10 +47,13 @@ class Chunks(ABC):
 
     Utterances shorter than the shortest chunk, or of no more than `min_frames` frames, are not used, nor are speakers
     with fewer than `min_utts` others: `too_short`, `too_few` (their other utterances) and `left_out` (speakers) name
-    them. Batches are equal to within one chunk, and no larger than asked.
+    them. Batches are equal to within one chunk, and no larger than asked. With `together` above 1 so many chunks of a
+    speaker stand side by side, a speaker must have as many utterances, and batches are equal to within one such group.
 
     Raises DataError if fewer than two speakers are left.
     """
+
+    num_unplaced = 0  # utterances that every epoch leaves out, whichever they are
 
     def __init__(
         self,
@@ -61,21 +64,23 @@ class Chunks(ABC):
         seed: int,
         min_frames: int = 0,
         min_utts: int = 1,
+        together: int = 1,
     ) -> None:
         self.chunk_frames, self.batch_size, self.seed = chunk_frames, batch_size, seed
+        self.together, self.min_utts = together, max(min_utts, together)
         self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0] or n <= min_frames}
         by_speaker: dict[str, list[str]] = {}
         for utt in sorted(num_frames.keys() - self.too_short.keys()):
             by_speaker.setdefault(utt2spk[utt], []).append(utt)
-        few = {speaker for speaker, utts in by_speaker.items() if len(utts) < min_utts}
+        few = {speaker for speaker, utts in by_speaker.items() if len(utts) < self.min_utts}
         self.too_few = {utt: len(by_speaker[speaker]) for speaker in few for utt in by_speaker[speaker]}
         self.speakers = sorted(by_speaker.keys() - few)
         self.left_out = {utt2spk[utt] for utt in self.too_short} - by_speaker.keys() | few
         if len(self.speakers) < 2:
             raise DataError(
                 f"a network learns to tell speakers apart; {len(self.speakers)} of the training set's"
-                f" {len(self.speakers) + len(self.left_out)} have {_several(min_utts)} of"
-                f" {max(chunk_frames[0], min_frames + 1)} (voiced) frames; lower {_limits(min_frames, min_utts)},"
+                f" {len(self.speakers) + len(self.left_out)} have {_several(self.min_utts)} of"
+                f" {max(chunk_frames[0], min_frames + 1)} (voiced) frames; lower {self._limits(min_frames)},"
                 " or see whether the VAD took too much away"
             )
         # Per speaker, utterances by length, so that those long enough for a chunk are the tail of the list.
@@ -98,15 +103,29 @@ class Chunks(ABC):
 
     @abstractmethod
     def _shuffled(self, epoch: int) -> np.ndarray:
-        """What an epoch draws from, in its order, (chunks, …)."""
+        """What an epoch draws from, in its order, (chunks or groups of them, …)."""
 
     def __len__(self) -> int:
         """Batches of an epoch."""
         return -(-self.num_chunks // self.batch_size)
 
+    def before(self, index: int) -> int:
+        """Chunks before batch `index` in any epoch."""
+        return self.num_chunks // self.together * index // len(self) * self.together
+
     def size(self, index: int) -> int:
         """Chunks in batch `index` of any epoch."""
-        return self.num_chunks * (index + 1) // len(self) - self.num_chunks * index // len(self)
+        return self.before(index + 1) - self.before(index)
+
+    @property
+    def enough_utts(self) -> str:
+        """The setting that says how many utterances a speaker must have."""
+        return "training.groups.utterances" if self.min_utts == self.together > 1 else "training.min_speaker_utts"
+
+    def _limits(self, min_frames: int) -> str:
+        """The settings that leave utterances and speakers out."""
+        used = {"training.chunk_s": True, "training.min_utt_s": min_frames > 0, self.enough_utts: self.min_utts > 1}
+        return " or ".join(name for name, is_used in used.items() if is_used)
 
     def _part(self, epoch: int, index: int) -> np.ndarray:
         """What batch `index` of an epoch draws from."""
@@ -221,9 +240,3 @@ class EveryRecording(Chunks):
 
 def _several(min_utts: int) -> str:
     return "an utterance" if min_utts == 1 else f"{min_utts} utterances"
-
-
-def _limits(min_frames: int, min_utts: int) -> str:
-    """The settings that leave utterances and speakers out."""
-    used = {"chunk_s": True, "min_utt_s": min_frames > 0, "min_speaker_utts": min_utts > 1}
-    return " or ".join(f"training.{name}" for name, is_used in used.items() if is_used)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from sv.records import differences, forced
 from sv.run import Run
 from sv.source import Reader, Source
 from sv.training.checkpoint import Checkpoints, TrainingState, load_model
+from sv.training.groups import SpeakerGroups
 from sv.training.held_out import HeldOutChunks
 from sv.training.loop import train
 from sv.training.optimiser import build_optimiser
@@ -29,6 +30,7 @@ from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import BalancedChunks, Chunks, EveryRecording
 from sv.training.unlabelled import WithUnlabelled
+from sv.training_settings import Training
 
 
 def train_network(
@@ -54,9 +56,7 @@ def train_network(
         adapt_dir: unlabelled speech, where `training.adversarial` asks for it.
         banks: the noises and responses that online augmentation draws from, where the system has it.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for the same bytes each time
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+    same_bytes_each_time()
     settings = this.system.training
     device = pick_device(ngpu)
     ranks = Ranks.join(device)
@@ -73,37 +73,26 @@ def train_network(
             raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
 
     shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
-    least = (round(settings.min_utt_s * reader.frames_per_s), settings.min_speaker_utts)
-    of = (reader.num_frames, train_utt2spk, (shortest, longest), settings.batch_size, this.seed, *least)
-    sampler: Chunks
-    if settings.chunks_per_recording:
-        sampler = EveryRecording(*of, chunks_per_recording=settings.chunks_per_recording)
-    else:
-        sampler = BalancedChunks(*of, chunks_per_speaker=settings.chunks_per_speaker)
-    reasons = why_dropped(sampler, shortest, *least)
+    min_frames = round(settings.min_utt_s * reader.frames_per_s)
+    chunk_frames = (shortest, longest)
+    sampler = build_sampler(settings, reader.num_frames, train_utt2spk, chunk_frames, min_frames, this.seed)
+    reasons = why_dropped(sampler, shortest, min_frames)
     both, adapt_reader, unused = beside(sampler, source, Source(this, adapt_dir)) if adapt_dir else (sampler, None, {})
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", {**unused, **reasons})
     known = set(train_utt2spk.values())
-    held_out = HeldOutChunks.of(
-        valid_reader, valid_utt2spk, sampler.speakers, known, shortest, settings.batch_size, valid_source.folder
-    )
-
-    torch.manual_seed(this.seed)
-    dim = source.dim(reader)
-    model = build_model(this.system, dim).to(device)
-    head = build_head(this.system.loss, model.output_dim, len(sampler.speakers)).to(device)
+    precision = Precision.of(settings.precision, device)
+    state = build_state(this, sampler, source.dim(reader), precision, key)
+    model = state.model
     if (frames := source.num_frames(shortest)) < model.min_frames:
         raise ConfigError(
             f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {frames} frames, the network needs"
             f" {model.min_frames}"
         )
-    precision = Precision.of(settings.precision, device)
-    optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
-    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, dim, key)
-    if settings.adversarial:  # made after the others, whose first weights are then what they are without it
-        state.domain = DomainHead(model.embedding_dim, settings.adversarial.hidden_dim).to(device)
-        optimiser.add_param_group({"params": list(state.domain.parameters())})
+    trained_on, classified = (sampler.speakers, known), state.head.classifier is not None
+    held_out = HeldOutChunks.of(
+        valid_reader, valid_utt2spk, *trained_on, shortest, settings.batch_size, valid_source.folder, classified
+    )
     checkpoints = Checkpoints(this.path / "checkpoints", settings)
     restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
     if restored and not ranks.leads:
@@ -111,7 +100,7 @@ def train_network(
         state.sums.become(Sums())  # the leader has those of all
     if not restored and settings.start_from:
         begin_with(model, this.beside(settings.start_from))
-    or_few = f" or of speakers with fewer than {least[1]}" if sampler.too_few else ""
+    or_few = f" or of speakers with fewer than {sampler.min_utts}" if sampler.too_few else ""
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
         f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
@@ -121,8 +110,9 @@ def train_network(
         + f", {len(held_out)} held out"
         + (f" of {len(set(valid_utt2spk.values()))} other speakers" if held_out.of_strangers else "")
         + (f" (of {len(valid_utt2spk)})" if len(held_out) < len(valid_utt2spk) else "")
-        + f", {len(sampler)} steps an epoch,"
-        f" {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
+        + f", {len(sampler)} steps an epoch"
+        + (f" (without {sampler.num_unplaced} utterances: a speaker is in each once)" if sampler.num_unplaced else "")
+        + f", {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
         + (f", {ranks.count} processes" if ranks.count > 1 else "")
         + (f", resumed after epoch {state.epoch}, step {state.step}" if state.epoch or state.step else "")
     )
@@ -147,7 +137,45 @@ def augmenter(this: Run, banks: Path | None) -> OnlineAugmenter | None:
     return augment
 
 
-def why_dropped(sampler: Chunks, shortest: int, min_frames: int, min_utts: int) -> dict[str, str]:
+def same_bytes_each_time() -> None:
+    """Have torch compute the same each time where it can."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+
+
+def build_state(this: Run, sampler: Chunks, feature_dim: int, precision: Precision, key: str = "") -> TrainingState:
+    """A run's network, head and optimiser before the first step."""
+    settings, device = this.system.training, precision.device
+    torch.manual_seed(this.seed)
+    model = build_model(this.system, feature_dim).to(device)
+    head = build_head(this.system.loss, model.output_dim, len(sampler.speakers), sampler.together).to(device)
+    optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
+    state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, feature_dim, key)
+    if settings.adversarial:  # made after the others, whose first weights are then what they are without it
+        state.domain = DomainHead(model.embedding_dim, settings.adversarial.hidden_dim).to(device)
+        optimiser.add_param_group({"params": list(state.domain.parameters())})
+    return state
+
+
+def build_sampler(
+    settings: Training,
+    num_frames: Mapping[str, int],
+    utt2spk: Mapping[str, str],
+    chunk_frames: tuple[int, int],
+    min_frames: int,
+    seed: int,
+) -> Chunks:
+    """The epochs that the settings ask for; raises a UserError if the training set does not make any."""
+    of = (num_frames, utt2spk, chunk_frames, settings.batch_size, seed, min_frames, settings.min_speaker_utts)
+    if settings.groups:
+        return SpeakerGroups(*of, **settings.groups.model_dump())
+    if settings.chunks_per_recording:
+        return EveryRecording(*of, chunks_per_recording=settings.chunks_per_recording)
+    return BalancedChunks(*of, chunks_per_speaker=settings.chunks_per_speaker)
+
+
+def why_dropped(sampler: Chunks, shortest: int, min_frames: int) -> dict[str, str]:
     """By utterance, why it is not trained on: too short, or of a speaker with too few."""
     limit = (
         f"the shortest chunk has {shortest}"
@@ -156,7 +184,8 @@ def why_dropped(sampler: Chunks, shortest: int, min_frames: int, min_utts: int) 
     )
     reasons = {utt: f"{n} voiced frames, {limit}" for utt, n in sampler.too_short.items()}
     for utt, n in sampler.too_few.items():
-        reasons[utt] = f"its speaker has {n} utterances that are long enough, training.min_speaker_utts is {min_utts}"
+        few = f"its speaker has {n} utterances that are long enough"
+        reasons[utt] = f"{few}, {sampler.enough_utts} is {sampler.min_utts}"
     return reasons
 
 

@@ -44,6 +44,11 @@ class WithUnlabelled:
         """Batches of an epoch."""
         return len(self._labelled)
 
+    @property
+    def together(self) -> int:
+        """Labelled chunks that stand side by side."""
+        return self._labelled.together
+
     def size(self, index: int) -> int:
         """Labelled chunks in batch `index` of any epoch."""
         return self._labelled.size(index)
@@ -52,7 +57,7 @@ class WithUnlabelled:
         """Batch `index` of an epoch."""
         batch = self._labelled.batch(epoch, index)
         rng = np.random.default_rng([self.seed, 4, epoch, index])
-        before = epoch * self._labelled.num_chunks + self._labelled.num_chunks * index // len(self)
+        before = epoch * self._labelled.num_chunks + self._labelled.before(index)
         batch.unlabelled = [
             (utterance, int(rng.integers(0, self._starts(utterance, batch.length))))
             for utterance in self._drawn(before, len(batch.chunks))

@@ -72,9 +72,9 @@ def chunks_a_second(system: System, folder: Path, steps: int) -> tuple[float, fl
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
 
     def step(x_BTF: torch.Tensor, speaker_B: torch.Tensor) -> None:
-        loss, _ = head(model(x_BTF), speaker_B)
+        outcome = head(model(x_BTF), speaker_B)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        outcome.loss.backward()
         optimiser.step()
 
     step(*read[0])

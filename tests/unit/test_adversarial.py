@@ -88,8 +88,8 @@ def test_without_reversal_the_classifier_learns_and_the_network_does_not_hear_of
     honest = DomainHead.forward
 
     def forward(*arguments):
-        loss, correct = honest(*arguments)
-        return 50 * loss, correct
+        loss, accuracy = honest(*arguments)
+        return 50 * loss, accuracy
 
     monkeypatch.setattr(DomainHead, "forward", forward)
     louder = train("louder", adversarial(0), "training.clip_norm=0.1")
@@ -223,9 +223,9 @@ def test_a_domain_loss_that_is_no_number_stops_the_training(train, monkeypatch):
     honest, calls = DomainHead.forward, []
 
     def forward(*arguments):
-        loss, correct = honest(*arguments)
+        loss, accuracy = honest(*arguments)
         calls.append(loss)
-        return loss * (float("nan") if len(calls) == 8 else 1), correct
+        return loss * (float("nan") if len(calls) == 8 else 1), accuracy
 
     monkeypatch.setattr(DomainHead, "forward", forward)
     monkeypatch.setattr(sv.training.loop, "SAVE_EVERY_S", -1.0)

@@ -25,7 +25,7 @@ def state(run, speakers=3, seed=0, steps=2):
     model, head = build_model(run.system, 4), build_head(run.system.loss, 8, speakers)
     optimiser = build_optimiser(run.system.training.optimiser, [*model.parameters(), *head.parameters()])
     for _ in range(steps):
-        loss, _ = head(model(torch.randn(6, 20, 4)), torch.arange(6) % speakers)
+        loss, *_ = head(model(torch.randn(6, 20, 4)), torch.arange(6) % speakers)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -171,11 +171,18 @@ def test_weights_that_do_not_fit_are_one_line_naming_the_keys(run, saved, change
 
 
 def test_checkpoint_of_other_speakers_or_features_is_refused(run, saved):
-    with pytest.raises(DataError, match="its speakers differ"):
+    with pytest.raises(DataError, match=r"its speakers \(3\) differ from the training data's \(4\)"):
         state(run, speakers=4).load(run.checkpoint())
     altered(run, lambda c: c.update(feature_dim=5))
-    with pytest.raises(DataError, match="its feature_dim differ"):
+    with pytest.raises(DataError, match=r"its feature_dim \(5\) differ from .* \(4\)"):
         state(run).load(run.checkpoint())
+
+
+def test_head_of_another_number_of_classes_is_refused(run, saved):
+    altered(run, lambda c: c["head"].update({"linear.bias": torch.zeros(5), "linear.weight": torch.zeros(5, 8)}))
+    with pytest.raises(DataError, match=r"last\.pt: head: .* 2 of its tensors are of another size: linear\.") as caught:
+        state(run).load(run.checkpoint())
+    assert "\n" not in str(caught.value)
 
 
 def test_optimiser_state_that_does_not_fit_is_one_line(run, saved):

@@ -27,17 +27,17 @@ def test_reversal_is_the_identity_forward_and_minus_its_weight_backward(weight):
 
 
 def test_loss_is_the_binary_cross_entropy_of_a_hidden_layer():
-    """In numpy, of 3 embeddings of one domain and 5 of the other; and how many lie on their side of 0."""
+    """In numpy, of 3 embeddings of one domain and 5 of the other; and the part that lies on its side of 0."""
     torch.manual_seed(0)
     head = DomainHead(4, hidden_dim=6)
     x_BE = torch.randn(8, 4)
-    loss, correct = head(x_BE, first=3, reversal=1.0)
+    loss, accuracy = head(x_BE, first=3, reversal=1.0)
     w_HE, b_H, w_H, b = (p.detach().double().numpy() for p in head.parameters())
     logit_B = np.maximum(x_BE.numpy() @ w_HE.T + b_H, 0) @ w_H[0] + b
     is_other_B = np.arange(8) >= 3
     posterior_B = 1 / (1 + np.exp(-logit_B))
     assert loss.item() == pytest.approx(-np.log(np.where(is_other_B, posterior_B, 1 - posterior_B)).mean(), rel=1e-5)
-    assert correct.item() == ((posterior_B > 0.5) == is_other_B).sum()
+    assert accuracy.item() == ((posterior_B > 0.5) == is_other_B).mean()
 
 
 def test_the_classifier_descends_where_the_embeddings_climb():

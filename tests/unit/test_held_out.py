@@ -114,7 +114,7 @@ def test_accuracy_is_of_single_chunks_in_evaluation_mode(tmp_path):
     with torch.no_grad():
         for batch in held.batches:
             for x_TF, speaker in zip(*load_batch(batch, reader), strict=True):
-                loss, logits_1S = head(model(x_TF[None]), speaker[None])
+                loss, logits_1S, _ = head(model(x_TF[None]), speaker[None])
                 losses.append(loss.item())
                 correct.append(int(logits_1S.argmax()) == speaker)
     assert means.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)

@@ -150,9 +150,9 @@ def test_loss_that_is_no_number_stops_with_its_step_utterances_and_last_good_che
     honest, calls = SoftmaxHead.forward, []
 
     def forward(self, x_BE, speaker_B):
-        loss, logits_BS = honest(self, x_BE, speaker_B)
+        outcome = honest(self, x_BE, speaker_B)
         calls.append(speaker_B) if self.training else None
-        return (loss * float("nan") if len(calls) >= 5 + 3 else loss), logits_BS
+        return outcome._replace(loss=outcome.loss * (float("nan") if len(calls) >= 5 + 3 else 1))
 
     sampled = []
     monkeypatch.setattr(SoftmaxHead, "forward", forward)

@@ -41,7 +41,7 @@ def head(kind, margin, scale, **options):
 def test_value_and_gradient_equal_the_reference(kind, margin, scale, name):
     """Loss and norm of its gradient with respect to the embeddings, to 1e-5 of them."""
     x_BE = reference_embeddings().requires_grad_()
-    loss, _ = head(kind, margin, scale)(x_BE, SPEAKER_B)
+    loss, *_ = head(kind, margin, scale)(x_BE, SPEAKER_B)
     loss.backward()
     assert loss.item() == pytest.approx(REFERENCE[name]["loss"], rel=1e-5)
     assert x_BE.grad.norm().item() == pytest.approx(REFERENCE[name]["grad_norm_wrt_embeddings"], rel=1e-5)
@@ -69,7 +69,7 @@ def test_loss_is_the_formula(kind, normalise):
             logit_S[speaker] -= 0.6 * np.sin(0.6)
         logit_S *= 7.0 if normalise else np.linalg.norm(x_E)
         expected.append(np.log(np.exp(logit_S).sum()) - logit_S[speaker])
-    loss, _ = made(x_BE, speaker_B)
+    loss, *_ = made(x_BE, speaker_B)
     assert loss.item() == pytest.approx(np.mean(expected), rel=1e-5)
     assert kind == "am" or beyond > 0
 
@@ -90,7 +90,7 @@ def test_gradients_are_finite_differences(kind, normalise):
 def test_no_margin_is_softmax_of_scaled_cosines():
     x_BE = reference_embeddings()
     for kind in ("am", "aam"):
-        loss, logits_BS = head(kind, 0.0, 30.0)(x_BE, SPEAKER_B)
+        loss, logits_BS, _ = head(kind, 0.0, 30.0)(x_BE, SPEAKER_B)
         assert loss.item() == pytest.approx(torch.nn.functional.cross_entropy(logits_BS, SPEAKER_B).item(), rel=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_halves_are_taken_as_single_precision():
     """Under bf16 autocast, of an embedding in halves: the loss of the same numbers in float32."""
     x_BE = reference_embeddings().bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = head("aam", 0.2, 30)(x_BE, SPEAKER_B)
+        loss, *_ = head("aam", 0.2, 30)(x_BE, SPEAKER_B)
     assert loss.item() == head("aam", 0.2, 30)(x_BE.float(), SPEAKER_B)[0].item()
 
 

@@ -8,8 +8,7 @@ import torch
 from kaldi_files import ROOT
 from model_reference import values
 
-from sv.losses.prototypical import PrototypicalHead
-from sv.losses.softmax import SoftmaxHead
+from sv.losses.prototypical import PrototypicalHead, PrototypicalSoftmaxHead
 
 LOSSES = json.loads((ROOT / "tests/data/models" / "values.json").read_text())["losses"]
 PAIRS = torch.arange(12).repeat_interleave(2)
@@ -21,7 +20,7 @@ def embeddings():
 
 def test_value_and_gradient_are_the_references():
     want, x_BE = LOSSES["angleproto{}"], embeddings()
-    loss, logits_SS = PrototypicalHead()(x_BE, PAIRS)
+    loss, logits_SS, _ = PrototypicalHead()(x_BE, PAIRS)
     loss.backward()
     assert loss.item() == pytest.approx(want["loss"], rel=1e-5)
     assert x_BE.grad.norm().item() == pytest.approx(want["grad_norm_wrt_embeddings"], rel=1e-5)
@@ -32,10 +31,10 @@ def test_value_and_gradient_are_the_references():
 def test_with_softmax_beside_it_too():
     """The sum of both, softmax over all utterances: the paper's AP+softmax."""
     want, x_BE = LOSSES["softmaxproto{}"], embeddings()
-    softmax = SoftmaxHead(16, 11)
-    softmax.linear.weight.data = torch.from_numpy(values((11, 16), "weight", 0))
-    softmax.linear.bias.data = torch.from_numpy(values((11,), "weight", 1))
-    loss = PrototypicalHead()(x_BE, PAIRS)[0] + softmax(x_BE, PAIRS % 11)[0]
+    head = PrototypicalSoftmaxHead(16, 11)
+    head.softmax.linear.weight.data = torch.from_numpy(values((11, 16), "weight", 0))
+    head.softmax.linear.bias.data = torch.from_numpy(values((11,), "weight", 1))
+    loss = head(x_BE, PAIRS % 11).loss
     loss.backward()
     assert loss.item() == pytest.approx(want["loss"], rel=1e-5)
     assert x_BE.grad.norm().item() == pytest.approx(want["grad_norm_wrt_embeddings"], rel=1e-5)
@@ -57,7 +56,7 @@ def test_gradients_are_finite_differences(utterances):
 def test_prototypes_are_means_of_the_other_utterances():
     rng = np.random.default_rng(0)
     x_SME = rng.normal(size=(4, 3, 5))
-    loss, logits_SS = PrototypicalHead(3)(torch.from_numpy(x_SME).view(12, 5), torch.arange(4).repeat_interleave(3))
+    loss, logits_SS, _ = PrototypicalHead(3)(torch.from_numpy(x_SME).view(12, 5), torch.arange(4).repeat_interleave(3))
     for one in range(4):
         for other in range(4):
             query, prototype = x_SME[one, 0], (x_SME[other, 1] + x_SME[other, 2]) / 2
@@ -72,13 +71,21 @@ def test_scale_stays_positive():
     """The authors' code clamps a copy and throws it away; a negative scale would turn the loss round."""
     head = PrototypicalHead()
     head.scale.data.fill_(-3.0)
-    _, logits_SS = head(embeddings(), PAIRS)
+    _, logits_SS, _ = head(embeddings(), PAIRS)
     assert (logits_SS - head.offset).abs().max() <= 1e-6
 
 
 def test_a_batch_of_another_make_is_refused():
-    for speaker_B in (PAIRS[torch.randperm(24, generator=torch.Generator().manual_seed(0))], torch.arange(24)):
-        with pytest.raises(ValueError, match="2 utterances of each speaker, side by side"):
-            PrototypicalHead()(embeddings(), speaker_B)
-    with pytest.raises(ValueError, match="3 utterances"):
-        PrototypicalHead(5 - 2)(embeddings()[:23], PAIRS[:23])
+    with pytest.raises(ValueError, match="a batch of 23 is not of 3 utterances of each speaker"):
+        PrototypicalHead(3)(embeddings()[:23], PAIRS[:23])
+
+
+def test_decisions_are_of_the_nearest_prototype_or_of_the_classes():
+    """Two queries of twelve are given each other's prototypes; the classes are what the softmax alone decides."""
+    x_SME = torch.randn(12, 1, 16).repeat(1, 2, 1)
+    x_SME[[3, 7], 1] = x_SME[[7, 3], 1]
+    assert PrototypicalHead()(x_SME.view(24, 16), PAIRS).accuracy.item() == 10 / 12
+    both = PrototypicalSoftmaxHead(16, 12)
+    outcome, alone = both(x_SME.view(24, 16), PAIRS), both.classifier(x_SME.view(24, 16), PAIRS)
+    assert outcome.accuracy == alone.accuracy == (alone.logits.argmax(1) == PAIRS).double().mean()
+    assert PrototypicalHead().classifier is None

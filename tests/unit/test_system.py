@@ -85,7 +85,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ("training.chunk_s=[3, 4, 5]", "training.chunk_s: too many values, 2 is right (is [3, 4, 5])"),
         (
             "training.chunks_per_recording=2",
-            "training: one of chunks_per_speaker and chunks_per_recording says what an epoch is",
+            "training: one of chunks_per_speaker, chunks_per_recording and groups says what an epoch is",
         ),
         (
             "training.schedule={name: plateaux}",
@@ -113,6 +113,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
             "model.zzz=1",
             "unknown key model.zzz; there is trunk, frame_channels, embedding_dim, segment_channels",
         ),
+        ("loss={name: am, margin: -0.1}", "loss.margin: should be greater than or equal to 0 (is -0.1)"),
         ("loss={name: aam, margin: 2}", "loss.margin: should be less than 1.5 (is 2)"),
         (
             "backends.m={name: classifier, hidden_dims: []}",
