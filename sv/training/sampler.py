@@ -12,9 +12,9 @@ import numpy as np
 
 from sv.errors import DataError
 
-# Frames between the lengths that batches have. Convolution libraries prepare themselves for every shape that they
-# meet and keep that: some twenty lengths, not two hundred, save time and a gigabyte.
-LENGTH_STEP = 10
+# Between the lengths that batches have. Convolution libraries prepare themselves for every shape that they meet and
+# keep that: some twenty lengths, not two hundred, save time and a gigabyte.
+LENGTHS_A_SECOND = 10
 
 
 class Chunk(NamedTuple):
@@ -53,6 +53,7 @@ class Chunks(ABC):
     Raises DataError if fewer than two speakers are left.
     """
 
+    length_step = 100 // LENGTHS_A_SECOND  # in frames, or in samples where that is what there is
     num_unplaced = 0  # utterances that every epoch leaves out, whichever they are
 
     def __init__(
@@ -135,10 +136,10 @@ class Chunks(ABC):
         return order[len(order) * index // len(self) : len(order) * (index + 1) // len(self)]
 
     def _length(self, fillable: int, rng: np.random.Generator) -> int:
-        """A batch's length, in steps of ten frames, no longer than what all of it can fill."""
+        """A batch's length, in whole steps, no longer than what all of it can fill."""
         shortest, longest = self.chunk_frames
-        steps = (min(longest, fillable) - shortest) // LENGTH_STEP
-        return shortest + LENGTH_STEP * int(rng.integers(0, steps + 1))
+        steps = (min(longest, fillable) - shortest) // self.length_step
+        return shortest + self.length_step * int(rng.integers(0, steps + 1))
 
 
 class BalancedChunks(Chunks):

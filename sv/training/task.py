@@ -28,7 +28,7 @@ from sv.training.optimiser import build_optimiser
 from sv.training.precision import Precision
 from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
-from sv.training.sampler import BalancedChunks, Chunks, EveryRecording
+from sv.training.sampler import LENGTHS_A_SECOND, BalancedChunks, Chunks, EveryRecording
 from sv.training.unlabelled import WithUnlabelled
 from sv.training_settings import Training
 
@@ -76,6 +76,7 @@ def train_network(
     min_frames = round(settings.min_utt_s * reader.frames_per_s)
     chunk_frames = (shortest, longest)
     sampler = build_sampler(settings, reader.num_frames, train_utt2spk, chunk_frames, min_frames, this.seed)
+    sampler.length_step = round(reader.frames_per_s / LENGTHS_A_SECOND)
     reasons = why_dropped(sampler, shortest, min_frames)
     both, adapt_reader, unused = beside(sampler, source, Source(this, adapt_dir)) if adapt_dir else (sampler, None, {})
     if ranks.leads:
