@@ -482,3 +482,18 @@ def test_run_sh_may_be_edited_while_it_runs(tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "done in 0:0" in done.stdout
+
+
+def test_recipes_in_one_place_leave_each_other_alone(run_sh, corpus, finished):
+    """Another recipe's first stages touch no file of this one's."""
+    _, work = finished
+
+    def of_mini():
+        files = [path for top in ("data/mini", "exp/mini") for path in (work / top).rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+    before = of_mini()
+    other = ("--recipe", "voxceleb", "--data-root", f"voxceleb1={corpus}", "--set", "augment=null", *SMALL)
+    result = run_sh(*other, "--work", work, "--budget", "short", "--stop-stage", "1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert of_mini() == before
