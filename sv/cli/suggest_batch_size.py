@@ -21,7 +21,7 @@ def main() -> None:
         "--limit-gb", type=float, help="memory that a training process may take (None: nine tenths of what is free now)"
     )
     parser.add_argument(
-        "--measure", type=int, nargs=2, default=(8, 24), metavar=("FEW", "MORE"), help="chunks of the steps measured"
+        "--measure", type=int, nargs=2, default=(16, 48), metavar=("FEW", "MORE"), help="chunks of the steps measured"
     )
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     args = parser.parse_args()

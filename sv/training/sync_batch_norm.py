@@ -13,16 +13,16 @@ def synchronised(network: torch.nn.Module) -> torch.nn.Module:
         return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, torch.nn.BatchNorm1d):
-                setattr(module, name, _AllBatchNorm1d.of(child))
+            if isinstance(child, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                setattr(module, name, _AllBatchNorm.of(child))
     return network
 
 
-class _AllBatchNorm1d(torch.nn.BatchNorm1d):
+class _AllBatchNorm(torch.nn.modules.batchnorm._BatchNorm):
     """torch.nn.SyncBatchNorm knows no CPU; this one is for tests and for training without a GPU."""
 
     @classmethod
-    def of(cls, other: torch.nn.BatchNorm1d) -> _AllBatchNorm1d:
+    def of(cls, other: torch.nn.BatchNorm1d | torch.nn.BatchNorm2d) -> _AllBatchNorm:
         made = cls(other.num_features, other.eps, other.momentum, other.affine, other.track_running_stats)
         made.load_state_dict(other.state_dict())
         for name, parameter in other.named_parameters():  # the optimiser holds the very tensors
@@ -32,10 +32,10 @@ class _AllBatchNorm1d(torch.nn.BatchNorm1d):
         return made.train(other.training)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Activations (B, C) or (B, C, T), normalised by the mean and variance over B and T of all processes."""
+        """Activations (B, C, …), normalised by the mean and variance over all but C, of all processes."""
         if not self.training:
             return super().forward(x)
-        dims = [0] if x.dim() == 2 else [0, 2]
+        dims = [0, *range(2, x.dim())]
         count = torch.tensor(float(x.numel() // x.shape[1]), device=x.device)
         dist.all_reduce(count)
         shape = [1, -1] + [1] * (x.dim() - 2)
@@ -48,3 +48,6 @@ class _AllBatchNorm1d(torch.nn.BatchNorm1d):
             self.running_var.lerp_(variance_C * count / (count - 1), self.momentum)
         y = centred * torch.rsqrt(variance_C + self.eps).view(shape)
         return y if self.weight is None else y * self.weight.view(shape) + self.bias.view(shape)
+
+    def _check_input_dim(self, x: torch.Tensor) -> None:
+        """Any number of dimensions will do."""

@@ -21,7 +21,7 @@ from sv.training.checkpoint import read_checkpoint
 from sv.training.processes import _why
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import BalancedChunks
-from sv.training.sync_batch_norm import _AllBatchNorm1d
+from sv.training.sync_batch_norm import _AllBatchNorm
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ("training.epochs=3", "training.batch_size=8")  # 36 chunks in 5 batches, of 7 and 8
@@ -285,9 +285,10 @@ def test_synchronised_batch_norm_alone_is_torchs():
     """One process, gloo: forward, backward and running statistics of a training step; evaluation."""
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     try:
-        for affine, shape in ((True, (6, 5, 9)), (False, (7, 5))):
-            theirs = torch.nn.BatchNorm1d(5, eps=1e-3, affine=affine)
-            ours = _AllBatchNorm1d.of(torch.nn.BatchNorm1d(5, eps=1e-3, affine=affine))
+        for affine, shape in ((True, (6, 5, 9)), (False, (7, 5)), (True, (4, 5, 3, 6))):
+            kind = torch.nn.BatchNorm2d if len(shape) == 4 else torch.nn.BatchNorm1d
+            theirs = kind(5, eps=1e-3, affine=affine)
+            ours = _AllBatchNorm.of(kind(5, eps=1e-3, affine=affine))
             x = torch.randn(shape)
             xs = [x.clone().requires_grad_() for _ in range(2)]
             ys = [norm(x) for norm, x in zip((theirs, ours), xs, strict=True)]
