@@ -18,7 +18,11 @@ run_stages() {
   stage 0 "data: generate the corpus, prepare its sets, hold out sessions" && {
     corpus=${root[mini]:-$data/corpus}
     [[ -n ${root[mini]:-} ]] || "$SV_PYTHON" local/generate_mini.py --nj "$nj" "$corpus"
-    "$SV_PYTHON" local/prepare_voxceleb1.py --trials mini_synthetic=veri_test2.txt "$corpus" "$data"
+    if $dry_run && [[ ! -d $corpus ]]; then
+      echo "$data: its sets would be made of the corpus"
+    else
+      "$SV_PYTHON" local/prepare_voxceleb1.py --trials mini_synthetic=veri_test2.txt "$corpus" "$data"
+    fi
     dev=vox1_dev apart=(--disjoint-from "$data/vox1_train")
     if ((calibration_speakers > 0)); then
       steps/hold_out.sh    --speakers "$calibration_speakers" "$data/vox1_dev" "$data/vox1_rest" "$data/vox1_calibration"

@@ -497,3 +497,12 @@ def test_recipes_in_one_place_leave_each_other_alone(run_sh, corpus, finished):
     result = run_sh(*other, "--work", work, "--budget", "short", "--stop-stage", "1")
     assert result.returncode == 0, result.stdout + result.stderr
     assert of_mini() == before
+
+
+def test_a_dry_run_of_a_fresh_clone_says_what_would_be_done(run_sh, tmp_path):
+    """There is not even a corpus; every stage is told, and nothing is made."""
+    result = run_sh("--work", tmp_path / "w", "--dry-run")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(f"== stage {number}: " in result.stdout for number in range(10))
+    assert result.stdout.endswith("This was a dry run: nothing has been done.\n")
+    assert not (tmp_path / "w").exists()
