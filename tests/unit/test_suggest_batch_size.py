@@ -36,8 +36,7 @@ def test_a_third_size_lies_on_the_line(sets, tmp_path, monkeypatch):
     """On the CPU, each size in a process of its own: what 4200 chunks more add, but for what malloc keeps."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     run = small_run(tmp_path, "training.chunk_s=[0.4, 0.4]", "model.frame_channels=[64, 64, 64, 64, 64]")
-    feats = sets[0] / "feats" / run.system.features
-    small, large, third = (measure(run.path, feats, 0, chunks) for chunks in (600, 1800, 4800))
+    small, large, third = (measure(run.path, sets[0], 0, chunks) for chunks in (600, 1800, 4800))
     assert (small.length, small.most_chunks) == (40, None)
     fit = Fit.of(small, large)
     assert 4200 * fit.per_chunk == pytest.approx(third.peak - small.peak, rel=0.3)
@@ -51,7 +50,7 @@ def test_what_is_said_adds_up(sets, tmp_path, monkeypatch, capsys):
     """Pairs: whole groups, within the limit that is given; without one, nine tenths of what is free."""
     sizes = []
 
-    def measured_here(path, feats, ngpu, chunks):
+    def measured_here(path, data_dir, ngpu, chunks):
         sizes.append(chunks)
         return measured(chunks, 500_000_000 + 1_000_000 * chunks, most=3000)
 
