@@ -21,7 +21,8 @@ def main() -> None:
     parser.add_argument("rest", type=Path, help="data directory to train on")
     parser.add_argument("held_out", type=Path, help="data directory of what is held out")
     args = parser.parse_args()
-    wanted = {"fraction": args.fraction, "speakers": args.speakers}
+    speakers = int(args.speakers) if (args.speakers or "").isdecimal() else args.speakers
+    wanted = {"fraction": args.fraction, "speakers": speakers}
     step = Step(
         "hold_out",
         args.rest,

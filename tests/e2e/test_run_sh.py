@@ -169,6 +169,7 @@ MADE_OF_OTHERS = [
     *("--systems", "modular,R28-ensemble-aam", "--set", "embeddings_of=xvector-small"),
     *("--set", "backends.identity.centre=train", "--set", "ensemble.backend=plda"),
     *("--set", "ensemble.members={xvector-small: 2}"),
+    *(f"--set=backends.{name}.{key}" for name in ("softmax", "am") for key in ("centre=train", "steps=20")),
 ]
 
 
@@ -194,11 +195,10 @@ def test_systems_made_of_others_take_what_is_there_and_what_they_lack_is_made_on
     means = [(float(a) + float(b)) / 2 for a, b in zip(one[2::3], two[2::3], strict=True)]
     assert [float(score) for score in mean[2::3]] == pytest.approx(means, abs=2e-6)
     rows = json.loads((exp / "report/results.json").read_text())
-    ours = {row["system"]: row for row in rows if row["system"] in ("modular", "R28-ensemble-aam")}
-    assert {name: row["backend"] for name, row in ours.items()} == {
-        "R28-ensemble-aam": "mean of 2",
-        "modular": "identity",
-    }
+    asked = [row for row in rows if row["system"] in ("modular", "R28-ensemble-aam")]
+    wanted = {("modular", name) for name in ("identity", "softmax", "am")} | {("R28-ensemble-aam", "mean of 2")}
+    assert {(row["system"], row["backend"]) for row in asked} == wanted
+    ours = {row["system"]: row for row in asked}
     assert all(row["calibrated"] and row["published_eer"] is None for row in ours.values())
     assert ours["R28-ensemble-aam"]["trained"] == (
         "mean of the plda scores of xvector-small seed 1, xvector-small seed 2"
