@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sv.features import files
+from sv.features import files, wave_reader
 from sv.features.files import FeatureReader
 from sv.features.front_ends import FeatureConfig, build_front_end, feature_config
+from sv.features.wave_reader import WaveReader
 from sv.run import Run
-from sv.training import waves
-from sv.training.waves import WaveReader
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +46,7 @@ class Source:
 
     def inputs(self) -> list[Path]:
         """The files that decide what is read, as inputs of a step."""
-        return waves.inputs(self.data_dir) if self.waveform else files.inputs(self.folder, self.run.system.vad)
+        return wave_reader.inputs(self.data_dir) if self.waveform else files.inputs(self.folder, self.run.system.vad)
 
     def is_made(self) -> bool:
         """Whether stage 1 has come by."""

@@ -16,7 +16,7 @@ from sv.errors import DataError
 from sv.features.files import num_voiced_file, vad_file
 from sv.features.front_ends import read_feature_config
 from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config, require_fit
-from sv.features.waves import read_at_rate, refuse_pipes
+from sv.features.waves import read_at_rate
 from sv.records import Step, record_of, settings_of
 from sv.step_jobs import part_done, run_jobs_of
 
@@ -123,8 +123,8 @@ def require_input(args: argparse.Namespace, out: Path) -> None:
     """Raise a UserError if the features or recordings are not what this VAD judges."""
     vad = read_vad_config(args.conf)
     require_fit(vad, read_feature_config(out / "feats.conf", name=args.feats), args.conf.stem, args.feats)
-    if isinstance(vad, WebRtcVad) and not args.allow_pipes:
-        refuse_pipes(DataDir.read(args.data))
+    if isinstance(vad, WebRtcVad):
+        DataDir.read(args.data).require_readable(args.allow_pipes)
 
 
 def make_part(args: argparse.Namespace, feats: DataDir, out: Path) -> None:

@@ -13,9 +13,9 @@ from sv.data.parts import join_parts
 from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import write_table
 from sv.data.utterance_audio import UtteranceReader
-from sv.errors import AudioError, DataError
+from sv.errors import AudioError
 from sv.features.front_ends import build_front_end, read_feature_config
-from sv.features.waves import read_at_rate, refuse_pipes
+from sv.features.waves import read_at_rate
 from sv.records import Step
 from sv.step_jobs import part_done, run_jobs_of
 
@@ -59,10 +59,7 @@ def make_all(args: argparse.Namespace, out: Path) -> None:
     if step.skip():
         return
     data = DataDir.read(args.data)
-    if not len(data):
-        raise DataError(f"{args.data}: utt2spk holds no utterances")
-    if not args.allow_pipes:
-        refuse_pipes(data)
+    data.require_readable(args.allow_pipes)
     jobs = jobs_for(args, len(data))
     out.mkdir(parents=True, exist_ok=True)
     step.begin()

@@ -12,10 +12,9 @@ from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import first_few, write_table
 from sv.data.utterance_audio import UtteranceReader
 from sv.errors import ConfigError, DataError
-from sv.features.waves import refuse_pipes
+from sv.features.wave_reader import COUNTS, STEP
 from sv.records import Step
 from sv.step_jobs import part_done, run_jobs_of
-from sv.training.waves import COUNTS, STEP
 
 
 def main() -> None:
@@ -45,10 +44,7 @@ def measure_all(args: argparse.Namespace) -> None:
     if step.skip():
         return
     data = DataDir.read(args.data)
-    if not len(data):
-        raise DataError(f"{args.data}: utt2spk holds no utterances")
-    if not args.allow_pipes:
-        refuse_pipes(data)
+    data.require_readable(args.allow_pipes)
     jobs = jobs_for(args, len(data))
     step.begin()
     (args.data / COUNTS).unlink(missing_ok=True)

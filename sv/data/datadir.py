@@ -125,6 +125,19 @@ class DataDir:
         """Recordings that are commands ('… |') in wav.scp and would be run; ours are not (`sv.data.own_commands`)."""
         return [recording for recording, source in self.wav.items() if runs_commands(source)]
 
+    def require_readable(self, allow_pipes: bool) -> None:
+        """Raise DataError if there are no utterances, or recordings that are commands and may not be run.
+
+        One line for all, before any work.
+        """
+        if not self.utt2spk:
+            raise DataError(f"{self._name}: utt2spk holds no utterances")
+        if not allow_pipes and (pipes := self.pipes):
+            raise DataError(
+                f"{self._name}: wav.scp has commands ('… |') for {len(pipes)} recordings ({first_few(pipes)}); a data"
+                " directory from elsewhere must not run commands, so pass --allow-pipes if you trust it"
+            )
+
     def segment(self, utt: str) -> Segment:
         """Where an utterance is; without `segments`, the whole of the recording of its name.
 

@@ -1,14 +1,12 @@
-"""Waveforms at the rate that a feature configuration asks for, of commands only where they are allowed."""
+"""Waveforms at the rate that a feature configuration asks for."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sv.data.datadir import DataDir
 from sv.data.resample import resample
-from sv.data.tables import first_few
 from sv.data.utterance_audio import UtteranceReader
-from sv.errors import ConfigError, DataError
+from sv.errors import ConfigError
 from sv.features.front_ends import FeatureConfig
 
 
@@ -31,12 +29,3 @@ def read_at_rate(reader: UtteranceReader, utt: str, config: FeatureConfig) -> np
             )
         wave_N = resample(wave_N, rate, wanted)
     return wave_N
-
-
-def refuse_pipes(data: DataDir) -> None:
-    """Raise DataError if wav.scp names commands: one line for all, before any work."""
-    if pipes := data.pipes:
-        raise DataError(
-            f"{data.path}: wav.scp has commands ('… |') for {len(pipes)} recordings ({first_few(pipes)}); a data"
-            " directory from elsewhere must not run commands, so pass --allow-pipes if you trust it"
-        )

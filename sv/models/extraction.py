@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from sv.features.files import FeatureReader
+from sv.features.wave_reader import WaveReader
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
-from sv.training.waves import WaveReader
 
 BATCH_FRAMES = 6000  # frames that one forward pass holds, padding included
 

@@ -37,9 +37,9 @@ from sv.augment.online import OnlineAugmenter
 from sv.augment.online_config import read_online_augmentation
 from sv.data.datadir import DataDir
 from sv.data.tables import write_table
+from sv.features.wave_reader import WaveReader
 from sv.training.loader import batches
 from sv.training.sampler import Batch, EveryRecording
-from sv.training.waves import WaveReader
 
 CONF = Path(__file__).parents[2] / "conf" / "augment_online"
 RATE, LENGTH, BATCH, PIECE = 16000, 32000, 200, 80000

@@ -19,9 +19,9 @@ from sv.augment.waves import power, reverberate, reverberate_unit_energy
 from sv.data.audio import read_audio
 from sv.data.datadir import DataDir
 from sv.errors import AudioError, ConfigError, DataError
+from sv.features.wave_reader import WaveReader
 from sv.training.loader import batches
 from sv.training.sampler import EveryRecording
-from sv.training.waves import WaveReader
 
 CONF = ROOT / "conf/augment_online"
 VOXSRC, PARTIAL, AUTHORS = (CONF / f"{name}.yaml" for name in ("voxsrc", "voxsrc_partial", "voxsrc_authors"))

@@ -11,10 +11,10 @@ from sv.data.datadir import DataDir
 from sv.data.tables import read_table
 from sv.errors import DataError
 from sv.features.files import FeatureReader
+from sv.features.wave_reader import WaveReader
 from sv.training.loader import batches
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import BalancedChunks, EveryRecording
-from sv.training.waves import WaveReader
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from data_dirs import write_data, write_lines
 from sv.data.datadir import DataDir
 from sv.data.tables import read_table
 from sv.errors import AudioError, ConfigError, DataError
+from sv.features.wave_reader import WaveReader, inputs
 from sv.records import record_of
-from sv.training.waves import WaveReader, inputs
 
 
 @pytest.fixture

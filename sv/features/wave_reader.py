@@ -13,7 +13,6 @@ from sv.data.recordings import AUDIO_TABLES
 from sv.data.tables import first_few, read_table
 from sv.data.utterance_audio import channel_of
 from sv.errors import AudioError, ConfigError, DataError
-from sv.features.waves import refuse_pipes
 from sv.records import record_of, settings_of
 
 COUNTS, STEP = "utt2num_samples", "measure_audio"
@@ -49,8 +48,7 @@ class WaveReader:
     def __init__(self, data_dir: str | os.PathLike[str], rate: int, allow_pipes: bool = False) -> None:
         data_dir = Path(data_dir)
         self._data = DataDir.read(data_dir)
-        if not allow_pipes:
-            refuse_pipes(self._data)
+        self._data.require_readable(allow_pipes)
         if not (data_dir / COUNTS).exists():
             raise DataError(
                 f"{data_dir}: nobody has measured its recordings yet ({COUNTS} is missing); run stage 1, or"
