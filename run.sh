@@ -173,6 +173,7 @@ plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed 
 planned_runs=()                  # the runs' folders: all, each after those that it is made of, and
 networks=() ivectors=()          # those that stages 4 and 3 train,
 extracted=() scored=()           # whose embeddings stage 5 extracts; with back ends and scores of their own,
+declare -A learnt=()             # of those whose embeddings back ends learn from: yes,
 ensembles=() runs=()             # of scores of others; those of the systems asked for, which stages 8 and 9 are about
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
 rates=()                         # of the recordings that networks read themselves, each once
@@ -184,6 +185,7 @@ while IFS=$'\t' read -r folder feature vad augment rate online tasks; do
   [[ ,$tasks, != *,network,* ]]   || networks+=("$folder")
   [[ ,$tasks, != *,ivector,* ]]   || ivectors+=("$folder")
   [[ ,$tasks, != *,extracted,* ]] || extracted+=("$folder")
+  [[ ,$tasks, != *,learnt,* ]]    || learnt[$folder]=yes
   [[ ,$tasks, != *,scored,* ]]    || scored+=("$folder")
   [[ ,$tasks, != *,ensemble,* ]]  || ensembles+=("$folder")
   [[ ,$tasks, != *,asked,* ]]     || runs+=("$folder")
@@ -225,6 +227,20 @@ stage() { # stage N "what": whether stage N is to run; says so
   current=$1
   printf '\n== stage %s: %s\n' "$1" "$2"
   status "stage $1 ($2)"
+}
+make_features() { # make_features SET...: what the systems read of each, on disk; recordings that they read are measured
+  local set name rate
+  for set; do
+    for name in "${features[@]}"; do
+      steps/make_feats.sh    --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
+    done
+    for name in "${vads[@]}"; do
+      steps/compute_vad.sh   --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
+    done
+    for rate in "${rates[@]}"; do
+      steps/measure_audio.sh --nj "$nj" "${audio_options[@]}" --rate "$rate" "$data/$set"
+    done
+  done
 }
 train_set() { # train_set SET RUN: what a run is trained on, the set or the set with its copies
   echo "$1${augment_of[$2]:+_combined_${augment_of[$2]}}"

@@ -6,22 +6,26 @@ This module imports no torch and writes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sv.errors import ConfigError
 from sv.run import Run
-from sv.system import Link, System
+from sv.systems.system import Link, System
 from sv.yaml_errors import nearest
 
+# What is done with a run: it is trained as a network or an extractor, its embeddings are extracted, and of the training
+# set too as back ends learn from them, it is scored by its own back ends or as an ensemble, and was asked for.
+TASKS = ("network", "ivector", "extracted", "learnt", "scored", "ensemble", "asked")
 
-@dataclass
+
+@dataclass(frozen=True)
 class Planned:
-    """A run and what is done with it, of: network, ivector (trained as such), extracted, scored, ensemble, asked."""
+    """A run and what is done with it, of `TASKS` and in their order."""
 
     run: Run
-    tasks: list[str] = field(default_factory=list)
+    tasks: tuple[str, ...]
 
 
 def with_needed(names: Iterable[str], known: Iterable[str], load: Callable[[str], System]) -> dict[str, System]:
@@ -84,7 +88,8 @@ def plan(
         budget: that was laid over them, for their runs' names.
         waveforms: of the systems that read recordings, what `Run.waveform` holds.
     """
-    found: dict[tuple[str, int], Planned] = {}
+    runs: dict[tuple[str, int], Run] = {}
+    tasks: dict[tuple[str, int], set[str]] = {}
 
     def want(name: str, seed: int, what: str) -> None:
         system = systems[name]
@@ -92,13 +97,15 @@ def plan(
             for more in range(link.num_seeds):
                 want(link.system, seed + more, link.what)
         waveform = (waveforms or {}).get(name)
-        this = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system, waveform)
-        tasks = found.setdefault((name, seed), Planned(this)).tasks
-        tasks += [task for task in _tasks(system, what) if task not in tasks]
+        runs[name, seed] = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system, waveform)
+        done = _tasks(system, what)
+        tasks.setdefault((name, seed), set()).update(done)
+        if "scored" in done and system.learns:  # from its own embeddings or those of the system that it names
+            tasks[system.embeddings_of or name, seed].add("learnt")
 
     for name in names:
         want(name, seed, "report")
-    return list(found.values())
+    return [Planned(run, tuple(task for task in TASKS if task in tasks[key])) for key, run in runs.items()]
 
 
 def _tasks(system: System, what: str) -> list[str]:

@@ -12,7 +12,8 @@ import yaml
 from sv.data.atomic import atomic_write
 from sv.errors import ConfigError, DataError
 from sv.records import differences, dry_run, record_of, settings_of
-from sv.system import System, validate_system
+from sv.systems.reading import validate_system
+from sv.systems.system import System
 from sv.yaml_tree import read_yaml
 
 # What of a system decides the trained network; the rest (back ends, published figures) may change after training.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+
+from sv.errors import ConfigError
+
+Block = TypeVar("Block", bound=BaseModel)
 
 # Of pydantic's types of error, what a YAML calls the thing that was expected.
 _EXPECTED = {
@@ -32,6 +37,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, 1)
     return f"; did you mean {close[0]}?" if close else f"; there is {', '.join(known) or 'none'}"
+
+
+def validated(model: type[Block], tree: dict[str, Any], source: str | os.PathLike[str]) -> Block:
+    """The settings that a YAML tree holds; ConfigError names `source` and the key of the first problem."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {first_problem(error, model, tree)}") from None
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], tree: dict[str, Any]) -> str:

@@ -43,19 +43,7 @@ run_stages() {
     fi
   }
 
-  stage 1 "features and VAD" && {
-    for set in vox1_train vox1_valid "${calibration[@]}" ${adapt:+adapt} vox1_test; do
-      for name in "${features[@]}"; do
-        steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
-      done
-      for name in "${vads[@]}"; do
-        steps/compute_vad.sh --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
-      done
-      for rate in "${rates[@]}"; do
-        steps/measure_audio.sh --nj "$nj" "${audio_options[@]}" --rate "$rate" "$data/$set"
-      done
-    done
-  }
+  stage 1 "features and VAD" && make_features vox1_train vox1_valid "${calibration[@]}" ${adapt:+adapt} vox1_test
 
   stage 2 "augmentation" && augment_set vox1_train
   stage 3 "classical front end: UBM and i-vector extractor" && {
@@ -73,7 +61,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in vox1_train "${calibration[@]}" ${adapt:+adapt} vox1_test; do
+      for set in ${learnt[$run]:+vox1_train} "${calibration[@]}" ${adapt:+adapt} vox1_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done

@@ -85,20 +85,8 @@ run_stages() {
   calibration=$data/sre16_dev_test/trials_dev      # of other people, in other languages
   [[ -e $calibration ]] || calibration=''
 
-  stage 1 "features and VAD" && {
-    for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll sre16_eval_test \
-      ${calibration:+sre16_dev_enroll sre16_dev_test}; do
-      for name in "${features[@]}"; do
-        steps/make_feats.sh  --nj "$nj" "${feature_options[@]}" --conf "conf/features/$name.conf" "$data/$set"
-      done
-      for name in "${vads[@]}"; do
-        steps/compute_vad.sh --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
-      done
-      for rate in "${rates[@]}"; do
-        steps/measure_audio.sh --nj "$nj" "${audio_options[@]}" --rate "$rate" "$data/$set"
-      done
-    done
-  }
+  stage 1 "features and VAD" && make_features swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll sre16_eval_test \
+    ${calibration:+sre16_dev_enroll sre16_dev_test}
 
   stage 2 "augmentation" && augment_set swbd_sre_train
 
@@ -117,7 +105,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in "$(train_set swbd_sre_train "$run")" sre16_major sre16_eval_enroll sre16_eval_test \
+      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} sre16_major sre16_eval_enroll sre16_eval_test \
         ${calibration:+sre16_dev_enroll sre16_dev_test}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from sv.errors import ConfigError
 from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
-from sv.yaml_errors import first_problem
+from sv.yaml_errors import validated
 from sv.yaml_tree import read_yaml
 
 Snrs = Annotated[list[float], Field(min_length=1)]  # in dB; one is drawn for every noise
@@ -66,8 +65,4 @@ class Augmentation(Strict):
 
 def read_augmentation(path: str | os.PathLike[str]) -> Augmentation:
     """Read a YAML of `conf/augment/`. Raises ConfigError naming the file and the key."""
-    tree = read_yaml(path)
-    try:
-        return Augmentation.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error, Augmentation, tree)}") from None
+    return validated(Augmentation, read_yaml(path), path)

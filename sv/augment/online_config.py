@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from sv.augment.config import Kind
-from sv.errors import ConfigError
 from sv.settings import PositiveFloat, PositiveInt, Strict
-from sv.yaml_errors import first_problem
+from sv.yaml_errors import validated
 from sv.yaml_tree import read_yaml
 
 FromTo = Field(min_length=2, max_length=2)  # least and most, both drawn
@@ -87,8 +86,4 @@ class OnlineAugmentation(Strict):
 
 def read_online_augmentation(path: str | os.PathLike[str]) -> OnlineAugmentation:
     """Read a YAML of `conf/augment_online/`. Raises ConfigError naming the file and the key."""
-    tree = read_yaml(path)
-    try:
-        return OnlineAugmentation.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error, OnlineAugmentation, tree)}") from None
+    return validated(OnlineAugmentation, read_yaml(path), path)

@@ -8,14 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
-from sv.backend_settings import Backend as Settings
-from sv.backend_settings import ClassifierBackend, CosineBackend, EuclideanBackend
 from sv.backends.classifier import Classifier
 from sv.backends.cosine import Cosine
 from sv.backends.euclidean import Euclidean
 from sv.backends.projected_plda import ProjectedPlda
 from sv.backends.scorer import Scorer
 from sv.data.vectors import Vectors
+from sv.systems.backends import Backend as Settings
+from sv.systems.backends import ClassifierBackend, CosineBackend, EuclideanBackend
 
 
 class Backend(Protocol):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.backend_settings import ClassifierBackend
 from sv.backends.cosine import direction
 from sv.backends.files import read_array, write_array
 from sv.backends.lda import normalise_length, transform
@@ -16,6 +15,7 @@ from sv.backends.projection import Projection, by_rows
 from sv.backends.scorer import Products
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+from sv.systems.backends import ClassifierBackend
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from time import monotonic as seconds
 import numpy as np
 import torch
 
-from sv.backend_settings import ClassifierBackend
 from sv.errors import DataError
 from sv.models.build import build_head
+from sv.systems.backends import ClassifierBackend
 from sv.training.optimiser import build_optimiser
 from sv.training.schedule import rate
 

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from sv.backend_settings import LengthNorm
 from sv.backends.plda import Plda, llr_factors
 from sv.errors import DataError
+from sv.systems.backends import LengthNorm
 
 MOST_VECTORS = 20_000  # whose matrix of scores takes 3 GB
 

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
-from sv.backend_settings import CosineBackend
-from sv.backends.projection import Projection
+from sv.backends.projection import Projecting
 from sv.backends.scorer import Products
 from sv.data.vectors import Vectors
 
 BLOCK_UTTERANCES = 256  # whose crops are projected at once
 
 
-@dataclass(frozen=True)
-class Cosine:
+class Cosine(Projecting):
     """Cosine of the angle between projected embeddings; of crops the mean over all pairs of one's and the other's.
 
     The mean of the cosines is the product of the means of the vectors of length 1, so crops cost no more than vectors.
     A model of several utterances has the crops of all; of utterances without crops it is the mean vector.
     """
-
-    projection: Projection
-
-    @classmethod
-    def train(
-        cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: CosineBackend, adapt_MD: np.ndarray | None = None
-    ) -> Cosine:
-        """Estimate the projection; DataError if there are too few embeddings for the sizes asked."""
-        return cls(Projection.train(x_ND, speaker_N, settings, adapt_MD)[0])
-
-    @classmethod
-    def load(cls, folder: Path, settings: CosineBackend) -> Cosine:
-        """Read what `save` wrote."""
-        return cls(Projection.load(folder, settings))
-
-    def save(self, folder: Path) -> None:
-        """Write mean.vec and, with LDA or whitening, transform.mat."""
-        self.projection.save(folder)
 
     def scorer(self, enrol: Vectors, test: Vectors) -> Products:
         """Scores in -1 … 1."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
-from sv.backend_settings import EuclideanBackend
-from sv.backends.projection import Projection, by_rows
+from sv.backends.projection import Projecting, by_rows
 from sv.data.crops import Crops
 from sv.data.vectors import Vectors
 
@@ -16,32 +12,13 @@ TILE_MODELS, TILE_TESTS = 32, 256  # of a block: what is between the two is held
 TILE_PAIRS = 64  # whose crops are held at once
 
 
-@dataclass(frozen=True)
-class Euclidean:
+class Euclidean(Projecting):
     """Minus the mean Euclidean distance between the length-normalised crops of two utterances, over all pairs of crops.
 
     What the released code of "Clova baseline system for the VoxCeleb Speaker Recognition Challenge 2020" scores by,
     where the paper says similarity. Of two crops it is -sqrt(2 - 2 cos), so crops that are alike count more than in
     the mean of cosines. A model of several utterances has the crops of all. A vector is a crop.
     """
-
-    projection: Projection
-
-    @classmethod
-    def train(
-        cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: EuclideanBackend, adapt_MD: np.ndarray | None = None
-    ) -> Euclidean:
-        """Estimate the projection, if any; DataError if there are too few embeddings for the sizes asked."""
-        return cls(Projection.train(x_ND, speaker_N, settings, adapt_MD)[0])
-
-    @classmethod
-    def load(cls, folder: Path, settings: EuclideanBackend) -> Euclidean:
-        """Read what `save` wrote."""
-        return cls(Projection.load(folder, settings))
-
-    def save(self, folder: Path) -> None:
-        """Write mean.vec and, with LDA or whitening, transform.mat."""
-        self.projection.save(folder)
 
     def scorer(self, enrol: Vectors, test: Vectors) -> Distances:
         """Scores from -2 to 0."""

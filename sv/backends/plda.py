@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sv.backend_settings import LengthNorm
 from sv.errors import DataError
+from sv.systems.backends import LengthNorm
 
 Factors = tuple[np.ndarray, np.ndarray]  # of models (E, K) and of test vectors (T, K); a score is an inner product
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.backend_settings import Clusters, Coral, CoralPlus, KaldiAdaptation, PldaBackend
 from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
 from sv.backends.clustering import clusters
 from sv.backends.files import read_plda, write_plda
@@ -17,6 +16,7 @@ from sv.backends.projection import Projection, by_rows
 from sv.backends.scorer import Products
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+from sv.systems.backends import Clusters, Coral, CoralPlus, KaldiAdaptation, PldaBackend
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Make the runs of the systems asked for.
 
-Prints a line a run: folder, features, VAD, augmentation and what is done with it (`sv.plan.Planned`, by commas), by
-tabs, and - where there is none; of a run on another's embeddings, features, VAD and augmentation are the other's.
+Prints a line a run, by tabs: folder, features and VAD on disk, copies, the rate of recordings that the network reads
+itself, how these are augmented, and what is done with the run (`sv.plan.Planned`, by commas); - where there is none.
+Of a run on another's embeddings the first five are the other's.
 All that can be known to be wrong before the data is read is told here, and then no run is made.
 """
 
@@ -18,7 +19,8 @@ from sv.features.front_ends import read_feature_config
 from sv.features.vad import read_vad_config, require_fit
 from sv.launch import chosen_engine
 from sv.plan import plan, with_needed
-from sv.system import System, find_systems, lacked_block, load_system
+from sv.systems.reading import find_systems, lacked_block, load_system
+from sv.systems.system import System
 from sv.yaml_errors import nearest
 
 

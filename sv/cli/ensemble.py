@@ -22,7 +22,8 @@ from sv.run import Run
 from sv.scoring.fusion import Impostors, mean_score
 from sv.scoring.trials import read_scores, scored_trials, write_scores
 from sv.scoring.weight_search import Tuned
-from sv.system import Ensemble, System
+from sv.systems.ensembles import Ensemble
+from sv.systems.system import System
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from sv.errors import ConfigError, DataError
 from sv.records import Step, fingerprint
 from sv.run import Run
 from sv.scoring.weight_search import Tuned, search
-from sv.system import WeightSearch
+from sv.systems.ensembles import WeightSearch
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
 """Estimate a run's back ends on embeddings of the training set, and of one to adapt to: RUN/backend/NAME/."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +43,9 @@ def main() -> None:
             "train_backend",
             this.backend(name),
             inputs=[
-                record_of("extract", folder),
-                folder / "utt2spk",
+                *([record_of("extract", folder), folder / "utt2spk"] if settings.learns else []),
                 *(adapt_to if settings.needs_adapt else []),
-                *(speakers if settings.some_speakers else []),
+                *(speakers if settings.learns and settings.some_speakers else []),
             ],
             settings=settings.model_dump(mode="json"),
         )
@@ -52,41 +54,65 @@ def main() -> None:
     waiting = {name: step for name, step in steps.items() if not step.skip()}
     if not waiting:
         return
-    vectors = Vectors.read(folder / "xvector.scp")
-    utt2spk = read_table(folder / "utt2spk")
-    if unknown := set(vectors.keys) - utt2spk.keys():
-        raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} embeddings: {first_few(unknown)}")
-    some = vectors
-    if args.speakers_of and any(this.system.backends[name].some_speakers for name in waiting):
-        known = set(read_table(args.speakers_of / "utt2spk").values())
-        some = vectors.only([key for key in vectors.keys if utt2spk[key] in known])
+    chosen = [this.system.backends[name] for name in waiting]
+    everyone = labelled(folder) if any(settings.learns for settings in chosen) else NOBODY
+    some = everyone
+    if args.speakers_of and any(settings.learns and settings.some_speakers for settings in chosen):
+        some = everyone.of(set(read_table(args.speakers_of / "utt2spk").values()))
     adapt_MD = None
-    if any(this.system.backends[name].needs_adapt for name in waiting):
+    if any(settings.needs_adapt for settings in chosen):
         adapt_MD = Vectors.read(this.embeddings(args.adapt) / "xvector.scp").x_ND
     for name, step in waiting.items():
-        settings, folder = this.system.backends[name], this.backend(name)
-        learnt = some if settings.some_speakers else vectors
-        speakers, speaker_N = np.unique([utt2spk[key] for key in learnt.keys], return_inverse=True)
-        step.begin()
-        for path in files_in(folder):  # of another form, perhaps
-            path.unlink()
-        try:
-            backend = train_backend(
-                settings,
-                learnt.x_ND,
-                speaker_N,
-                adapt_MD,
-                this.seed,
-                log=lambda line, at=folder: print(f"{at}: {line}"),
-            )
-        except DataError as error:
-            raise DataError(f"{this.path}: back end {name}: {error}") from None
-        backend.save(folder)
-        step.done(files_in(folder), embeddings=len(speaker_N), speakers=len(speakers))
-        adapted = f", adapted to {len(adapt_MD)}" if settings.needs_adapt else ""
-        single = int((np.bincount(speaker_N) == 1).sum())
-        counts = f"{len(speaker_N)} embeddings of {len(speakers)} speakers, {single} with a single one"
-        print(f"{folder}: {counts}{adapted}")
+        settings = this.system.backends[name]
+        train(this, name, step, some if settings.some_speakers else everyone, adapt_MD)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Embeddings (N, D) and the speaker of each, by name (N,)."""
+
+    x_ND: np.ndarray
+    speaker_N: np.ndarray
+
+    def of(self, speakers: set[str]) -> Labelled:
+        """Those of some speakers; DataError if there are none."""
+        keep_N = np.isin(self.speaker_N, list(speakers))
+        if not keep_N.any():
+            raise DataError("no embedding is of the speakers asked for")
+        return Labelled(self.x_ND[keep_N], self.speaker_N[keep_N])
+
+
+NOBODY = Labelled(np.empty((0, 0)), np.empty(0, str))  # for back ends that learn nothing
+
+
+def labelled(folder: Path) -> Labelled:
+    """The embeddings of a set with their speakers."""
+    vectors, utt2spk = Vectors.read(folder / "xvector.scp"), read_table(folder / "utt2spk")
+    if unknown := set(vectors.keys) - utt2spk.keys():
+        raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} embeddings: {first_few(unknown)}")
+    return Labelled(vectors.x_ND, np.array([utt2spk[key] for key in vectors.keys]))
+
+
+def train(this: Run, name: str, step: Step, learnt: Labelled, adapt_MD: np.ndarray | None) -> None:
+    """Estimate one back end and say of what."""
+    settings, folder = this.system.backends[name], this.backend(name)
+    speakers, speaker_N = np.unique(learnt.speaker_N, return_inverse=True)
+    step.begin()
+    for path in files_in(folder):  # of another form, perhaps
+        path.unlink()
+    try:
+        backend = train_backend(
+            settings, learnt.x_ND, speaker_N, adapt_MD, this.seed, log=lambda line: print(f"{folder}: {line}")
+        )
+    except DataError as error:
+        raise DataError(f"{this.path}: back end {name}: {error}") from None
+    backend.save(folder)
+    step.done(files_in(folder), embeddings=len(speaker_N), speakers=len(speakers))
+    single = int((np.bincount(speaker_N) == 1).sum())
+    counts = f"{len(speaker_N)} embeddings of {len(speakers)} speakers, {single} with a single one"
+    adapted = f"adapted to {len(adapt_MD)}" if settings.needs_adapt else ""
+    said = ", ".join(filter(None, [counts if settings.learns else "", adapted]))
+    print(f"{folder}: {said or 'there is nothing to learn'}")
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -84,13 +84,6 @@ class Vectors:
         crops = self.crops.take(rows) if self.crops else None
         return Vectors([self.keys[row] for row in rows], self.x_ND[rows], self.num_utts_N[rows], crops)
 
-    def only(self, keys: Sequence[str]) -> Vectors:
-        """Those of some keys, which must be here, in C order. DataError if there are none."""
-        if not keys:
-            raise DataError("no embedding is of the speakers asked for")
-        row = self.index()
-        return self.take([row[key] for key in sorted(keys)])
-
     def means(self, models: Mapping[str, Sequence[str]]) -> Vectors:
         """Enrolment: one vector a model, the mean of its utterances', as Kaldi's ivector-mean; and all their crops.
 

@@ -17,7 +17,7 @@ from sv.features.cmvn import sliding_cmvn, windows
 from sv.features.deltas import add_deltas
 from sv.features.front_ends import read_feature_config
 from sv.records import record_of, settings_of
-from sv.system import System
+from sv.systems.system import System
 
 
 def vad_file(name: str) -> str:

@@ -15,8 +15,9 @@ import math
 import numpy as np
 import torch
 
-from sv.errors import ConfigError, DataError
+from sv.errors import DataError
 from sv.features.kaldi_config import KaldiFeatureConfig
+from sv.features.mel import dct, triangles
 
 FLT_EPSILON = 1.1920928955078125e-07  # the floor that Kaldi puts under mel energies before the logarithm
 BLOCK_FRAMES = 128  # frames computed at a time: small enough for a core's cache
@@ -129,26 +130,17 @@ def mel_bank(config: KaldiFeatureConfig) -> torch.Tensor:
     mel_K = mel_scale(np.arange(bins) * config.sample_frequency / config.fft_size)
     low, high = mel_scale(config.low_freq), mel_scale(config.high_edge)
     edges = np.linspace(low, high, config.num_mel_bins + 2)
-    left_M, centre_M, right_M = edges[:-2], edges[1:-1], edges[2:]
-    rising_KM = (mel_K[:, None] - left_M) / (centre_M - left_M)
-    falling_KM = (right_M - mel_K[:, None]) / (right_M - centre_M)
-    bank_KM = np.maximum(0.0, np.minimum(rising_KM, falling_KM))
-    empty = np.flatnonzero(bank_KM.sum(0) == 0)
-    if len(empty):
-        raise ConfigError(f"--num-mel-bins={config.num_mel_bins} is too many: filter {empty[0]} catches no FFT bin")
-    return torch.from_numpy(bank_KM)
+    return torch.from_numpy(triangles(mel_K, edges))
 
 
 def _dct_and_lifter(config: KaldiFeatureConfig) -> torch.Tensor:
     """Orthonormal DCT-II (M, D) with the sine lifter on its columns; empty for fbank."""
     if config.kind != "mfcc":
         return torch.zeros(0)
-    M, D, Q = config.num_mel_bins, config.num_ceps, config.cepstral_lifter
-    m, d = np.arange(M)[:, None], np.arange(D)
-    dct_MD = np.sqrt(2.0 / M) * np.cos(np.pi / M * (m + 0.5) * d)
-    dct_MD[:, 0] = np.sqrt(1.0 / M)
+    D, Q = config.num_ceps, config.cepstral_lifter
+    dct_MD = dct(config.num_mel_bins, D)
     if Q:
-        dct_MD = dct_MD * (1 + 0.5 * Q * np.sin(np.pi * d / Q))
+        dct_MD = dct_MD * (1 + 0.5 * Q * np.sin(np.pi * np.arange(D) / Q))
     return torch.from_numpy(dct_MD)
 
 

@@ -14,7 +14,8 @@ import math
 import numpy as np
 import torch
 
-from sv.errors import ConfigError, DataError
+from sv.errors import DataError
+from sv.features.mel import dct, triangles
 from sv.features.melspec_config import MelSpecConfig
 
 FULL_SCALE = 32768.0
@@ -39,7 +40,8 @@ class MelSpec(torch.nn.Module):
         turn_W = 2 * math.pi * torch.arange(config.window, dtype=torch.float64) / config.window
         self.register_buffer("window_W", (0.54 - 0.46 * torch.cos(turn_W)).float(), persistent=False)
         self.register_buffer("mel_KM", mel_bank(config).float(), persistent=False)
-        self.register_buffer("dct_MD", _dct(config).float(), persistent=False)
+        dct_MD = torch.from_numpy(dct(config.num_mel_bins, config.num_ceps)).float()
+        self.register_buffer("dct_MD", dct_MD, persistent=False)
 
     @torch.no_grad()
     def forward(self, wave_BN: torch.Tensor) -> torch.Tensor:
@@ -86,20 +88,4 @@ def mel_bank(config: MelSpecConfig) -> torch.Tensor:
     hertz_K = np.linspace(0, config.sample_frequency / 2, config.fft_size // 2 + 1)
     low, high = (2595 * np.log10(1 + edge / 700) for edge in (config.low_freq, config.high_edge))
     edges = 700 * (10 ** (np.linspace(low, high, config.num_mel_bins + 2) / 2595) - 1)
-    left_M, centre_M, right_M = edges[:-2], edges[1:-1], edges[2:]
-    rising_KM = (hertz_K[:, None] - left_M) / (centre_M - left_M)
-    falling_KM = (right_M - hertz_K[:, None]) / (right_M - centre_M)
-    bank_KM = np.maximum(0.0, np.minimum(rising_KM, falling_KM))
-    empty = np.flatnonzero(bank_KM.sum(0) == 0)
-    if len(empty):
-        raise ConfigError(f"--num-mel-bins={config.num_mel_bins} is too many: filter {empty[0]} catches no FFT bin")
-    return torch.from_numpy(bank_KM)
-
-
-def _dct(config: MelSpecConfig) -> torch.Tensor:
-    """Orthonormal DCT-II (M, D)."""
-    M = config.num_mel_bins
-    m, d = np.arange(M)[:, None], np.arange(config.num_ceps)
-    dct_MD = np.sqrt(2.0 / M) * np.cos(np.pi / M * (m + 0.5) * d)
-    dct_MD[:, :1] = np.sqrt(1.0 / M)
-    return torch.from_numpy(dct_MD)
+    return torch.from_numpy(triangles(hertz_K, edges))

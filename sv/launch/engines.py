@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from sv.errors import ConfigError
 from sv.launch.engine import Engine
 from sv.launch.local import Local
 from sv.launch.slurm import Slurm
 from sv.launch.wrapper import Wrapper
-from sv.yaml_errors import first_problem, nearest
+from sv.yaml_errors import nearest, validated
 from sv.yaml_tree import read_yaml
 
 KINDS: dict[str, type[Engine]] = {"local": Local, "slurm": Slurm, "wrapper": Wrapper}
@@ -38,7 +36,4 @@ def load_engine(name: str, conf: str | os.PathLike[str] = CONF) -> Engine:
         raise ConfigError(f"{known[name]}: engine is missing; it is one of {', '.join(KINDS)}")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError(f"{known[name]}: engine: unknown kind {kind!r}{nearest(str(kind), KINDS)}")
-    try:
-        return KINDS[kind].model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(f"{known[name]}: {first_problem(error, KINDS[kind], tree)}") from None
+    return validated(KINDS[kind], tree, known[name])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sv import model_settings as settings
-from sv.loss_settings import Loss, Margin, Prototypical, PrototypicalSoftmax
 from sv.losses.head import Head
 from sv.losses.margin import MarginHead
 from sv.losses.prototypical import PrototypicalHead, PrototypicalSoftmaxHead
@@ -14,7 +12,9 @@ from sv.models.normalised import Normalised
 from sv.models.resnet1d import ResNet1d
 from sv.models.resnet2d import ResNet2d
 from sv.models.xvector import XVectorNet
-from sv.system import System
+from sv.systems import models as settings
+from sv.systems.losses import Loss, Margin, Prototypical, PrototypicalSoftmax
+from sv.systems.system import System
 
 
 def build_model(system: System, feature_dim: int) -> Embedder:

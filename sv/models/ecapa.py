@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import relu
 
 from sv.models.channel_attention import ChannelAttention
+from sv.models.embedder import WholeEmbedder
 from sv.models.squeeze_excitation import SqueezeExcitation
 
 SCALE = 8  # parts of a Res2 convolution
@@ -14,7 +15,7 @@ DILATIONS = (2, 3, 4)
 INPUT_KERNEL = 5
 
 
-class Ecapa(torch.nn.Module):
+class Ecapa(WholeEmbedder):
     """Features to embeddings.
 
     >>> net = Ecapa(80).eval()
@@ -38,7 +39,6 @@ class Ecapa(torch.nn.Module):
     """
 
     min_frames = 2
-    equal_lengths = True
 
     def __init__(
         self,
@@ -70,18 +70,6 @@ class Ecapa(torch.nn.Module):
             h_BCT = h_BCT + outputs[-1]
         h_BAT = relu(self.aggregation(torch.cat(outputs, 1)))
         return self.embedding_norm(self.embedding(self.pooling_norm(self.pooling(h_BAT))))
-
-    def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
-        """The embedding (E,) of one recording, at once."""
-        return self.embed(x_TF[None])[0]
-
-    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
-        """What the loss head takes: embeddings."""
-        return e_BE
-
-    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
-        """What the loss head takes, of features."""
-        return self.embed(x_BTF)
 
 
 class _Block(torch.nn.Module):

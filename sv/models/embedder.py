@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
@@ -30,3 +30,25 @@ class Embedder(Protocol):
     def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
         """What the loss head takes, of features."""
         ...
+
+
+class WholeEmbedder(torch.nn.Module):
+    """An `Embedder` but for `embed`, which sees all of a recording; a loss head takes its embeddings as they are."""
+
+    equal_lengths: ClassVar[bool] = True
+
+    def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings (B, E) of recordings of one length."""
+        raise NotImplementedError
+
+    def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
+        """The embedding (E,) of one recording, at once."""
+        return self.embed(x_TF[None])[0]
+
+    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes: embeddings."""
+        return e_BE
+
+    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
+        """What the loss head takes, of features."""
+        return self.embed(x_BTF)

@@ -13,13 +13,14 @@ import torch
 from torch.nn.functional import relu
 
 from sv.models.channel_attention import ChannelAttention
+from sv.models.embedder import WholeEmbedder
 from sv.models.squeeze_excitation import SqueezeExcitation
 
 BLOCKS = (3, 4, 6, 3)
 SE_REDUCTION = 8
 
 
-class ResNet2d(torch.nn.Module):
+class ResNet2d(WholeEmbedder):
     """Features to embeddings.
 
     >>> net = ResNet2d.q_sap(64).eval()
@@ -38,7 +39,6 @@ class ResNet2d(torch.nn.Module):
     """
 
     min_frames = 8
-    equal_lengths = True
 
     def __init__(
         self,
@@ -56,9 +56,7 @@ class ResNet2d(torch.nn.Module):
             self.input = torch.nn.Conv2d(1, first, 7, (2, 1), padding=3, bias=False)
             bands = (feature_dim + 1) // 2
         else:
-            self.input = torch.nn.Conv2d(
-                1, first, 3, padding=1
-            )  # whose bias batch norm does not take out: ReLU is before
+            self.input = torch.nn.Conv2d(1, first, 3, padding=1)  # with a bias, as the ReLU comes before batch norm
             bands = feature_dim
         self.input_norm = torch.nn.BatchNorm2d(first)
         blocks = []
@@ -105,18 +103,6 @@ class ResNet2d(torch.nn.Module):
         h_BCMT = self.blocks(h_BCMT)
         h_BCT = h_BCMT.mean(2) if self.quick else h_BCMT.flatten(1, 2)
         return self.embedding_norm(self.embedding(self.pooling(h_BCT)))
-
-    def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
-        """The embedding (E,) of one recording, at once."""
-        return self.embed(x_TF[None])[0]
-
-    def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
-        """What the loss head takes: embeddings."""
-        return e_BE
-
-    def forward(self, x_BTF: torch.Tensor) -> torch.Tensor:
-        """What the loss head takes, of features."""
-        return self.embed(x_BTF)
 
 
 class _Block(torch.nn.Module):

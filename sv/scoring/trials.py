@@ -22,8 +22,11 @@ BLOCK_PAIRS = 512  # trials whose vectors are gathered at once: what a core's ca
 def score_trials(backend: Backend, enrol: Vectors, test: Vectors, trials: Trials) -> np.ndarray:
     """The score of each trial, float64 (N,), in the list's order; ids are joined by name.
 
-    Raises DataError naming ids without an embedding.
+    Raises DataError naming ids without an embedding, and for embeddings of two sizes.
     """
+    sizes = enrol.x_ND.shape[1], test.x_ND.shape[1]
+    if len(set(sizes)) > 1:
+        raise DataError(f"the models' embeddings have {sizes[0]} dimensions, the tests' {sizes[1]}; rerun stage 5")
     enrol_row, test_row = enrol.index(), test.index()
     trials.require(enrol_row.keys(), test_row.keys(), "an embedding")
     models, model_N = np.unique([enrol_row[key] for key in trials.enrol], return_inverse=True)

@@ -22,7 +22,7 @@ from sv.errors import DataError
 from sv.metrics import eer_rocch, min_dcf_point, rocch_edge
 from sv.records import fingerprint
 from sv.roc import Roc, checked_trials
-from sv.system import Metric
+from sv.systems.ensembles import Metric
 
 Weights = tuple[int, ...]
 

@@ -22,10 +22,10 @@ from sv.losses.head import Head
 from sv.models.build import build_model
 from sv.models.embedder import Embedder
 from sv.run import Run
+from sv.systems.training import Training
 from sv.training.curves import held_out_errors
 from sv.training.progress import Sums
 from sv.training.schedule import ended
-from sv.training_settings import Training
 
 log = logging.getLogger("train")
 

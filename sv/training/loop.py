@@ -14,6 +14,7 @@ from sv.errors import UserError
 from sv.losses.head import Head
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
+from sv.systems.training import Training
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.curves import held_out_errors
 from sv.training.held_out import HeldOutChunks, evaluate
@@ -24,7 +25,6 @@ from sv.training.progress import DomainFigures, Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
 from sv.training.schedule import ended, margin_part, rate, reversal
-from sv.training_settings import Training
 
 
 def train(

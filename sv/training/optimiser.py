@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from sv.training_settings import Optimiser, RmsProp, Sgd
+from sv.systems.training import Optimiser, RmsProp, Sgd
 
 
 def build_optimiser(settings: Optimiser, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:

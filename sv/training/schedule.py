@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sv.training_settings import Adversarial, Exponential, Plateau, Schedule, Steps, Training
+from sv.systems.training import Adversarial, Exponential, Plateau, Schedule, Steps, Training
 
 
 def rate(schedule: Schedule, done: float, epochs: int, errors: Sequence[float]) -> float:

@@ -20,6 +20,7 @@ from sv.models.device import pick_device
 from sv.records import differences, forced
 from sv.run import Run
 from sv.source import Reader, Source
+from sv.systems.training import Training
 from sv.training.checkpoint import Checkpoints, TrainingState, load_model
 from sv.training.groups import SpeakerGroups
 from sv.training.held_out import HeldOutChunks
@@ -30,7 +31,6 @@ from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import LENGTHS_A_SECOND, BalancedChunks, Chunks, EveryRecording
 from sv.training.unlabelled import WithUnlabelled
-from sv.training_settings import Training
 
 
 def train_network(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from sv.backends.backend import train_backend
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 
 def main() -> None:

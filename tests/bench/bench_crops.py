@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.backend_settings import CosineBackend, EuclideanBackend
 from sv.backends.backend import train_backend
 from sv.data.ark import ArkWriter
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.scoring.trials import score_trials
+from sv.systems.backends import CosineBackend, EuclideanBackend
 
 CROPS, LOOP_TRIALS = 10, 10_000
 BACKENDS = {

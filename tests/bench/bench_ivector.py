@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sv.backend_settings import CosineBackend, PldaBackend
 from sv.backends.backend import train_backend
 from sv.backends.ivector import Extractor, StatsStream, extract, ubm_posteriors
 from sv.backends.ivector_training import train_extractor
@@ -31,6 +30,7 @@ from sv.features.files import FeatureReader
 from sv.metrics import eer_kaldi
 from sv.roc import Roc
 from sv.scoring.trials import score_trials
+from sv.systems.backends import CosineBackend, PldaBackend
 
 
 class Folder:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sv.backend_settings import CosineBackend, PldaBackend
 from sv.backends.backend import Backend, train_backend
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.scoring.trials import read_scores, score_trials, write_scores
+from sv.systems.backends import CosineBackend, PldaBackend
 
 
 def lists(rng: np.random.Generator) -> dict[str, tuple[int, Trials]]:

@@ -20,7 +20,8 @@ from sv.data.datadir import DataDir
 from sv.data.tables import write_table
 from sv.features.files import FeatureReader
 from sv.models.build import build_head, build_model
-from sv.system import System, find_systems, load_system
+from sv.systems.reading import find_systems, load_system
+from sv.systems.system import System
 from sv.training.loader import batches
 from sv.training.optimiser import build_optimiser
 from sv.training.sampler import BalancedChunks

@@ -1,9 +1,13 @@
-"""Audio files for tests, made from their formats' definitions or by an encoder that is not under test."""
+"""Audio files for tests, made from their formats' definitions or by an encoder that is not under test; refusals."""
 
 import struct
 
 import av
 import numpy as np
+import pytest
+
+from sv.data.audio import read_audio
+from sv.errors import AudioError
 
 
 def noise(n, seed=0, scale=3000):
@@ -86,3 +90,12 @@ def alaw_value(byte):
     segment, step = toggled >> 4 & 7, toggled & 15
     magnitude = 2 * step + 1 if segment == 0 else (2 * step + 33) << (segment - 1)
     return (magnitude if toggled & 0x80 else -magnitude) * 8
+
+
+def refuses(source, says, **options):
+    """The one line that read_audio fails with; it names the source."""
+    with pytest.raises(AudioError, match=says) as caught:
+        read_audio(source, **options)
+    message = str(caught.value)
+    assert source in message
+    assert "\n" not in message

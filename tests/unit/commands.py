@@ -10,6 +10,13 @@ import sv.cli
 
 def run_command(monkeypatch, capsys, name, *options):
     """A command's main as `python -m sv.cli.NAME` runs it: (exit code, stdout, stderr)."""
+    code = exit_code(monkeypatch, name, *options)
+    out, err = capsys.readouterr()
+    return (1, out, f"{code}\n") if isinstance(code, str) else (code, out, err)
+
+
+def exit_code(monkeypatch, name, *options):
+    """What a command's main ends with, a number or the line that it fails with, where a module's fixture calls it."""
     module = importlib.import_module(f"sv.cli.{name}")
 
     def run_array(module_name, arguments, jobs, log_dir, done, **_):
@@ -22,9 +29,7 @@ def run_command(monkeypatch, capsys, name, *options):
     monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
     with pytest.raises(SystemExit) as ended:
         sv.cli.run(module.main, module.__file__)
-    out, err = capsys.readouterr()
-    code = ended.value.code
-    return (1, out, f"{code}\n") if isinstance(code, str) else (code, out, err)
+    return ended.value.code
 
 
 def refused(result):

@@ -5,7 +5,14 @@ import pytest
 from embedding_sets import unnamed
 from kaldi_text import training_set
 
-from sv.backend_settings import (
+from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
+from sv.backends.backend import load_backend, train_backend
+from sv.backends.clustering import clusters
+from sv.backends.lda import lda, normalise_length, transform
+from sv.backends.plda import llr_factors, train_plda
+from sv.backends.projected_plda import ProjectedPlda
+from sv.errors import DataError
+from sv.systems.backends import (
     ClassifierBackend,
     Clusters,
     Coral,
@@ -15,13 +22,6 @@ from sv.backend_settings import (
     KaldiAdaptation,
     PldaBackend,
 )
-from sv.backends.adaptation import adapt_plda, coral, coral_plus, interpolated, smoothed
-from sv.backends.backend import load_backend, train_backend
-from sv.backends.clustering import clusters
-from sv.backends.lda import lda, normalise_length, transform
-from sv.backends.plda import llr_factors, train_plda
-from sv.backends.projected_plda import ProjectedPlda
-from sv.errors import DataError
 
 X_ND, SPEAKER_N = training_set()
 RNG = np.random.default_rng(0)
@@ -89,13 +89,14 @@ def test_saved_back_end_scores_the_same(tmp_path, name):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_training_twice_writes_the_same_bytes(tmp_path, name):
     for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
         trained(name).save(tmp_path / folder)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     settings = SETTINGS[name]
     transforms = ["transform.mat"] * bool(settings.lda_dim or settings.whiten)
     layers = [f"layer{n + 1}.mat" for n in range(len(getattr(settings, "hidden_dims", ())) + 1)]
     own = {"cosine": [], "euclidean": [], "plda": ["plda"], "classifier": layers}[settings.name]
-    assert files == sorted(["mean.vec", *own, *transforms])
+    assert files == sorted([*["mean.vec"] * bool(settings.centre), *own, *transforms])
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
@@ -205,17 +206,30 @@ def test_plda_tells_the_reference_speakers_apart():
     assert (best == np.arange(120)).mean() > 0.5
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+LEARNING = [name for name, settings in SETTINGS.items() if settings.learns]
+
+
+@pytest.mark.parametrize("name", LEARNING)
 def test_embeddings_of_another_size_are_one_line(name):
     backend = trained(name)
     with pytest.raises(DataError, match="embeddings have 5 dimensions, the back end was trained on 12; rerun stage 6"):
         backend.scorer(unnamed(np.zeros((2, 5))), unnamed(np.zeros((3, 5))))
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", LEARNING)
 def test_back_end_that_was_not_trained_is_one_line(tmp_path, name):
     with pytest.raises(DataError, match=r"(mean\.vec|layer1\.mat): cannot be read .*; run the stage that makes it"):
         load_backend(SETTINGS[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in LEARNING])
+def test_what_learns_nothing_needs_no_training_embeddings(name, tmp_path):
+    """The same scores, and no file, where none are given."""
+    vectors = some_vectors()
+    untaught = train_backend(SETTINGS[name], np.empty((0, 0)), np.empty(0, int), ADAPT_MD)
+    untaught.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert np.array_equal(scores(untaught, *vectors), scores(trained(name), *vectors))
 
 
 def test_more_vectors_than_a_block_score_as_one_by_one():

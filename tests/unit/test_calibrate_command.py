@@ -15,7 +15,7 @@ from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.calibration import Calibration
 from sv.scoring.trials import read_scores, write_scores
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 CONF = Path(__file__).parents[1] / "data" / "conf"
 

@@ -12,7 +12,7 @@ from trainings import SMALL, small_run
 
 from sv.errors import DataError
 from sv.models.build import build_head, build_model
-from sv.system import load_system
+from sv.systems.reading import load_system
 from sv.training.checkpoint import TrainingState, load_model, read_checkpoint
 from sv.training.optimiser import build_optimiser
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 from embedding_sets import unnamed
 
-from sv.backend_settings import ClassifierBackend, CosineBackend, PldaBackend
 from sv.backends.backend import load_backend, train_backend
 from sv.backends.classifier_training import Batches, build_network, layers_of
 from sv.backends.files import read_array, write_array
 from sv.errors import DataError
-from sv.loss_settings import Margin
 from sv.metrics import eer_rocch
 from sv.roc import Roc
-from sv.training_settings import Adam, Sgd
+from sv.systems.backends import ClassifierBackend, CosineBackend, PldaBackend
+from sv.systems.losses import Margin
+from sv.systems.training import Adam, Sgd
 
 LOSSES = {
     "softmax": {},

@@ -10,14 +10,14 @@ from embedding_sets import of_crops, unnamed, write_set
 
 import sv.backends.euclidean
 import sv.scoring.trials
-from sv.backend_settings import ClassifierBackend, CosineBackend, EuclideanBackend, PldaBackend
 from sv.backends.backend import train_backend
 from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.run import Run
 from sv.scoring.trials import read_scores, score_trials
-from sv.system import find_systems, load_system, validate_system
+from sv.systems.backends import ClassifierBackend, CosineBackend, EuclideanBackend, PldaBackend
+from sv.systems.reading import find_systems, load_system, validate_system
 
 RNG = np.random.default_rng(0)
 DIM = 6

@@ -8,9 +8,9 @@ import torch
 
 from sv.errors import ConfigError
 from sv.losses.domain import DomainHead, reversed_gradient
-from sv.system import load_system
+from sv.systems.reading import load_system
+from sv.systems.training import Adversarial
 from sv.training.schedule import reversal
-from sv.training_settings import Adversarial
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 2.0])

@@ -11,7 +11,7 @@ from sv.data.tables import read_table, write_table
 from sv.data.trials import Trials
 from sv.run import Run
 from sv.scoring.trials import read_scores, write_scores
-from sv.system import find_systems, load_system, validate_system
+from sv.systems.reading import find_systems, load_system, validate_system
 
 SMALL = find_systems(Path(__file__).parents[1] / "data" / "conf")["small"]
 MEMBERS = {"a": 2, "b": 1}

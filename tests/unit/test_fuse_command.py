@@ -15,7 +15,7 @@ from sv.metrics import eer_rocch, min_dcf
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores, write_scores
-from sv.system import find_systems, load_system, validate_system
+from sv.systems.reading import find_systems, load_system, validate_system
 
 SMALL = find_systems(Path(__file__).parents[1] / "data" / "conf")["small"]
 NAMES = ("a", "b", "c")

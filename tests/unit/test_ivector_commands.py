@@ -11,7 +11,7 @@ from sv.data.tables import read_table, write_table
 from sv.data.vectors import Vectors
 from sv.records import record_of
 from sv.run import Run
-from sv.system import validate_system
+from sv.systems.reading import validate_system
 
 SYSTEM = {
     "features": "mfcc23_8k",

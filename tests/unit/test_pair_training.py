@@ -234,7 +234,7 @@ def test_settings_that_do_not_go_together_are_one_line(tmp_path, settings, probl
 def test_of_a_budget_each_system_takes_its_own_way_to_draw(tmp_path):
     from trainings import SMALL
 
-    from sv.system import load_system
+    from sv.systems.reading import load_system
 
     overlay = tmp_path / "budget.yaml"
     overlay.write_text("training: {chunks_per_speaker: 3, chunks_per_recording: null, groups: {max_per_speaker: 4}}\n")

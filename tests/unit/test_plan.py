@@ -9,11 +9,11 @@ from sv.cli import configure
 from sv.errors import ConfigError
 from sv.plan import plan, with_needed
 from sv.run import Run
-from sv.system import find_systems, load_system, validate_system
+from sv.systems.reading import find_systems, load_system, validate_system
 
 CONF = Path(__file__).parents[1] / "data" / "conf"
 SMALL = find_systems(CONF)["small"]
-ALL = "network,extracted,scored,asked"
+ALL = "network,extracted,learnt,scored,asked"
 
 
 def network(start_from=None, *sets):
@@ -52,19 +52,29 @@ def test_a_network_is_trained_after_the_one_that_it_begins_with():
 def test_a_system_on_anothers_embeddings_wants_these_alone():
     assert list(planned("above", seed=7).items()) == [
         ("small/seed7", "network"),
-        ("margin/seed7", "network,extracted"),
+        ("margin/seed7", "network,extracted,learnt"),
         ("above/seed7", "scored,asked"),
     ]
+
+
+def test_training_embeddings_are_wanted_where_a_back_end_learns_from_them():
+    """A cosine without a mean does not; of a system on another's embeddings the other's are wanted."""
+    cosine = "backends={b: {name: cosine, centre: null}}"
+    systems = {"small": network(None, cosine), "above": on("small")}
+    tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["small"], 1, systems)}
+    assert tasks == {"small": "network,extracted,scored,asked"}
+    tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["above"], 1, systems)}
+    assert tasks == {"small": "network,extracted,learnt", "above": "scored,asked"}
 
 
 def test_an_ensemble_wants_the_scores_of_its_seeds_each_once():
     """Seeds 3 and 4 of one, 3 of the other, which is what seed 3 begins with as well; names carry the budget."""
     everything = list(planned("two", "margin", seed=3, budget="short").items())
     assert everything == [
-        ("small+short/seed3", "network,extracted,scored"),
+        ("small+short/seed3", "network,extracted,learnt,scored"),
         ("margin+short/seed3", ALL),
         ("small+short/seed4", "network"),
-        ("margin+short/seed4", "network,extracted,scored"),
+        ("margin+short/seed4", "network,extracted,learnt,scored"),
         ("two+short/seed3", "ensemble,asked"),
     ]
 
@@ -72,7 +82,7 @@ def test_an_ensemble_wants_the_scores_of_its_seeds_each_once():
 def test_a_member_may_be_asked_for_in_any_order():
     for names in (("two", "above"), ("above", "two")):
         found = planned(*names)
-        assert found["margin/seed1"] == "network,extracted,scored"
+        assert found["margin/seed1"] == "network,extracted,learnt,scored"
         assert list(found).index("margin/seed1") < min(list(found).index(f"{name}/seed1") for name in names)
 
 

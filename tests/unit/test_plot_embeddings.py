@@ -12,7 +12,7 @@ from sv.data.datadir import DataDir
 from sv.records import Step
 from sv.report.tsne import Panel
 from sv.run import Run
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 SYSTEM = load_system(find_systems(Path(__file__).parents[1] / "data" / "conf")["small"])
 UTTS = [f"s{s}-{u}" for s in range(5) for u in range(6)]

@@ -19,7 +19,7 @@ from sv.report.tables import Row, markdown_table, notes, table, text_table
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores, write_scores
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 SYSTEMS = find_systems(Path(__file__).parents[1] / "data" / "conf")
 

@@ -12,7 +12,7 @@ import sv.training.loop
 from sv.cli.train import train_run
 from sv.errors import DataError
 from sv.records import record_of, settings_of
-from sv.system import load_system
+from sv.systems.reading import load_system
 from sv.training.checkpoint import load_model, networks, read_checkpoint
 
 SETTINGS = ("training.epochs=3",)  # of 5 steps

@@ -10,7 +10,7 @@ from sv.cli import configure
 from sv.errors import ConfigError, DataError, UserError
 from sv.records import Step
 from sv.run import Run
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 CONF = Path(__file__).parents[1] / "data" / "conf"
 SYSTEMS = find_systems(CONF)
@@ -136,7 +136,7 @@ def test_configure_makes_runs_and_prints_folder_features_and_vad(tmp_path, monke
     )
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        [f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "-", "-", "-", "network,extracted,scored,asked"]
+        [f"{tmp_path}/{name}+short/seed4", "mfcc23_8k", "-", "-", "-", "-", "network,extracted,learnt,scored,asked"]
         for name in reversed(SYSTEMS)
     ]
     assert [Run.open(folder).system for folder, *_ in lines] == [
@@ -231,7 +231,7 @@ def test_configure_makes_a_system_that_is_named_twice_once(tmp_path, monkeypatch
     configure_command(monkeypatch, "--exp", tmp_path, "small", "small")
     assert (
         capsys.readouterr().out
-        == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\t-\t-\t-\tnetwork,extracted,scored,asked\n"
+        == f"{tmp_path}/small/seed1\tmfcc23_8k\tenergy\t-\t-\t-\tnetwork,extracted,learnt,scored,asked\n"
     )
 
 

@@ -5,9 +5,9 @@ import itertools
 import pytest
 from trainings import SMALL
 
-from sv.system import load_system
+from sv.systems.reading import load_system
+from sv.systems.training import Exponential, Plateau, Steps
 from sv.training.schedule import anneals, ended, margin_part, rate
-from sv.training_settings import Exponential, Plateau, Steps
 
 
 def test_exponential_falls_by_the_same_factor_and_ends_at_the_final_ratio():

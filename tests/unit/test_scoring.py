@@ -1,13 +1,13 @@
 """Scores of trial lists: joined by name, blocks and pairs alike, models of several utterances, score files."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import sv.scoring.trials
-from sv.backend_settings import CosineBackend, PldaBackend
 from sv.backends.backend import train_backend
 from sv.backends.files import read_array
 from sv.cli import score, train_backends
@@ -19,7 +19,8 @@ from sv.errors import ConfigError, DataError
 from sv.records import Step
 from sv.run import Run
 from sv.scoring.trials import read_scores, score_trials, write_scores
-from sv.system import find_systems, load_system
+from sv.systems.backends import CosineBackend, PldaBackend
+from sv.systems.reading import find_systems, load_system
 
 CONF = Path(__file__).parents[1] / "data" / "conf"
 RNG = np.random.default_rng(0)
@@ -113,6 +114,12 @@ def test_trial_without_an_embedding_is_one_line(backend):
         score_trials(backend, test, test, trials)
     with pytest.raises(DataError, match=r"^1 of 2 trials name a test utterance without an embedding \(first: q\)$"):
         score_trials(backend, test, test, Trials(trials.enrol[:2], trials.test[:2], None))
+
+
+def test_embeddings_of_two_sizes_are_one_line(backend):
+    enrol, test = vectors(3), vectors(4, "test")
+    with pytest.raises(DataError, match="the models' embeddings have 6 dimensions, the tests' 5; rerun stage 5"):
+        score_trials(backend, enrol, replace(test, x_ND=test.x_ND[:, :5]), random_trials(9, enrol, test))
 
 
 def test_score_that_is_no_number_is_one_line(backend):

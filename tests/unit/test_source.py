@@ -13,7 +13,7 @@ from sv.errors import ConfigError
 from sv.features.front_ends import read_feature_config
 from sv.run import Run
 from sv.source import Source
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

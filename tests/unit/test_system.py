@@ -6,8 +6,9 @@ import pytest
 
 from sv.cli.configure import check_front_end
 from sv.errors import ConfigError
-from sv.system import System, find_systems, lacked_block, load_system, validate_system
-from sv.training_settings import Steps
+from sv.systems.reading import find_systems, lacked_block, load_system, validate_system
+from sv.systems.system import System
+from sv.systems.training import Steps
 from sv.yaml_errors import nearest
 from sv.yaml_tree import laid_over, read_yaml, with_setting
 
@@ -111,7 +112,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ("model={}", "model.trunk is missing"),
         (
             "model.zzz=1",
-            "unknown key model.zzz; there is trunk, frame_channels, embedding_dim, segment_channels",
+            "unknown key model.zzz; there is trunk, embedding_dim, frame_channels, segment_channels",
         ),
         ("loss={name: am, margin: -0.1}", "loss.margin: should be greater than or equal to 0 (is -0.1)"),
         ("loss={name: aam, margin: 2}", "loss.margin: should be less than 1.5 (is 2)"),

@@ -92,7 +92,6 @@ def test_some_of_a_set_keep_their_own_crops(tmp_path):
     some = vectors.take([2, 0, 1]).take([0, 2])
     assert some.keys == ["c", "b"]
     assert some.crops.x_CD[some.crops.rows()].tolist() == MATRICES["c"] + MATRICES["b"]
-    assert vectors.only(["c", "a"]).crops.size_N.tolist() == [1, 3]
 
 
 def test_a_model_is_the_mean_of_its_utterances_means_with_all_their_crops(tmp_path):

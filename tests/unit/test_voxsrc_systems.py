@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from augment_corpora import write_musan, write_rirs
-from commands import run_command
+from commands import exit_code, run_command
 from data_dirs import write_data, write_lines
 from kaldi_files import ROOT
 
@@ -43,22 +43,14 @@ def world(tmp_path_factory):
     budget = {"models": WIDTHS, "training": TRAINING, "extraction": {"crops": {"count": 3, "length_s": 0.6}}}
     (conf / "budgets/tiny.yaml").write_text(yaml.safe_dump(budget))
     with pytest.MonkeyPatch.context() as patch:
-        run = lambda name, *options: run_command(patch, NoCapture(), name, *options)  # noqa: E731
         for name in ("train", "valid"):
-            assert run("measure_audio", "--rate", 16000, folder / name)[0] == 0
+            assert exit_code(patch, "measure_audio", "--rate", 16000, folder / name) == 0
         for corpus in ("musan", "rirs"):
             prepare(corpus, folder / f"{corpus}_tree", folder / corpus)
         online = ("--conf", conf / "augment_online/voxsrc.yaml", "--rate", 16000)
-        made = run("make_noise_bank", *online, "--musan", folder / "musan", "--rirs", folder / "rirs", folder / "banks")
-        assert made[0] == 0
+        corpora = ("--musan", folder / "musan", "--rirs", folder / "rirs")
+        assert exit_code(patch, "make_noise_bank", *online, *corpora, folder / "banks") == 0
     return folder
-
-
-class NoCapture:
-    """In place of capsys, which a module's fixture cannot have."""
-
-    def readouterr(self):
-        return "", ""
 
 
 def prepare(corpus, tree, out):
@@ -81,18 +73,8 @@ def test_takes_a_step_embeds_and_scores(world, tmp_path, monkeypatch, capsys, na
 
     line = do("configure", "--conf", world / "conf", "--exp", tmp_path, "--budget", "tiny", name)
     run = Run.open(line.split("\t")[0])
-    do(
-        "train",
-        "--ngpu",
-        0,
-        "--train",
-        world / "train",
-        "--valid",
-        world / "valid",
-        "--banks",
-        world / "banks",
-        run.path,
-    )
+    sets = ("--train", world / "train", "--valid", world / "valid", "--banks", world / "banks")
+    do("train", "--ngpu", 0, *sets, run.path)
     for data in ("train", "valid"):
         do("extract", "--ngpu", 0, run.path, world / data)
     embeddings = Vectors.read(run.embeddings("valid") / "xvector.scp", crops=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from feature_sets import speakers_frames, write_features
 
 from sv.run import Run
-from sv.system import find_systems, load_system
+from sv.systems.reading import find_systems, load_system
 
 SMALL = find_systems(Path(__file__).parents[1] / "data" / "conf")["small"]
 

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from sv.loss_settings import ClassLoss, Softmax
 from sv.settings import Fraction, NonNegativeFloat, PositiveInt, Strict
-from sv.training_settings import Adam, Exponential, Optimiser
+from sv.systems.losses import ClassLoss, Softmax
+from sv.systems.training import Adam, Exponential, Optimiser
 
 LengthNorm = Literal["none", "simple", "model"]
 
@@ -73,6 +73,16 @@ class ProjectedBackend(Strict):
     whiten: bool = False  # in place of LDA: the training vectors' covariance becomes I
 
     @property
+    def learns(self) -> bool:
+        """Whether anything of it comes from the training vectors."""
+        return self.centre == "train" or bool(self.lda_dim) or self.whiten
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether it learns from unlabelled vectors of the new domain."""
+        return self.centre == "adapt"
+
+    @property
     def some_speakers(self) -> bool:
         """Whether it learns from some of the training speakers alone, where the recipe names them."""
         return True
@@ -92,11 +102,6 @@ class CosineBackend(ProjectedBackend):
     name: Literal["cosine"]
     compares_crops: ClassVar[bool] = True
 
-    @property
-    def needs_adapt(self) -> bool:
-        """Whether it learns from unlabelled vectors of the new domain."""
-        return self.centre == "adapt"
-
 
 class EuclideanBackend(ProjectedBackend):
     """Minus the mean Euclidean distance of length-normalised crops; of whole embeddings, their distance."""
@@ -104,11 +109,6 @@ class EuclideanBackend(ProjectedBackend):
     name: Literal["euclidean"]
     centre: Literal["train", "adapt"] | None = None  # the authors' code subtracts no mean
     compares_crops: ClassVar[bool] = True
-
-    @property
-    def needs_adapt(self) -> bool:
-        """Whether it learns from unlabelled vectors of the new domain."""
-        return self.centre == "adapt"
 
 
 class PldaBackend(ProjectedBackend):
@@ -124,6 +124,11 @@ class PldaBackend(ProjectedBackend):
     plda_length_norm: LengthNorm = "model"
     smoothing: NonNegativeFloat = 0.0  # this much of the between-speaker covariance is added to the within-speaker one
     adapt: Adaptation | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything of it comes from the training vectors: its model."""
+        return True
 
     @property
     def needs_adapt(self) -> bool:
@@ -152,9 +157,9 @@ class ClassifierBackend(ProjectedBackend):
     schedule: Exponential = Exponential(name="exponential", final_ratio=0.01)
 
     @property
-    def needs_adapt(self) -> bool:
-        """Whether it learns from unlabelled vectors of the new domain."""
-        return self.centre == "adapt"
+    def learns(self) -> bool:
+        """Whether anything of it comes from the training vectors: its model."""
+        return True
 
     @property
     def some_speakers(self) -> bool:
