@@ -238,7 +238,7 @@ make_features() { # make_features SET...: what the systems read of each, on disk
       steps/compute_vad.sh   --nj "$nj" "${audio_options[@]}" --conf "conf/vad/${name#*/}.conf" "$data/$set" "${name%/*}"
     done
     for rate in "${rates[@]}"; do
-      steps/measure_audio.sh --nj "$nj" "${audio_options[@]}" --rate "$rate" "$data/$set"
+      steps/measure_audio.sh --nj "$nj" --rate "$rate" "$data/$set"
     done
   done
 }

@@ -15,11 +15,14 @@ from sv.data.utterance_audio import channel_of
 from sv.errors import AudioError, ConfigError, DataError
 from sv.records import record_of, settings_of
 
-COUNTS, STEP = "utt2num_samples", "measure_audio"
+COUNTS, PROBED, STEP = "utt2num_samples", "reco2probe", "measure_audio"
 
 
 def inputs(data_dir: Path) -> list[Path]:
-    """The files of a data directory that decide what is read there, as inputs of a step (`sv.records`)."""
+    """What decides what is read of a data directory, as inputs of a step (`sv.records`).
+
+    The recordings themselves are among them by what `steps/measure_audio.sh` has seen of each (`probe`).
+    """
     tables = (data_dir / name for name in ("utt2spk", *AUDIO_TABLES))
     return [record_of(STEP, data_dir), *filter(Path.exists, tables)]
 
@@ -38,17 +41,16 @@ class WaveReader:
         data_dir: with `utt2num_samples`, which `steps/measure_audio.sh` writes. Durations in seconds, as in Kaldi's
             utt2dur, are not exact enough to cut by.
         rate: of the network, in Hz.
-        allow_pipes: whether the commands of wav.scp may be run, once a crop.
 
     `num_frames` says how many samples each utterance has, `frames_per_s` is the rate. Safe to hand to worker processes.
     Raises DataError if a table is missing or does not cover every utterance, AudioError naming the utterance for a
     recording that cannot be read, and ConfigError for one at another rate.
     """
 
-    def __init__(self, data_dir: str | os.PathLike[str], rate: int, allow_pipes: bool = False) -> None:
+    def __init__(self, data_dir: str | os.PathLike[str], rate: int) -> None:
         data_dir = Path(data_dir)
         self._data = DataDir.read(data_dir)
-        self._data.require_readable(allow_pipes)
+        refuse_commands(self._data)
         if not (data_dir / COUNTS).exists():
             raise DataError(
                 f"{data_dir}: nobody has measured its recordings yet ({COUNTS} is missing); run stage 1, or"
@@ -65,7 +67,6 @@ class WaveReader:
         except ValueError as error:
             raise DataError(f"{data_dir}/{COUNTS}: a count is not a number ({error}); run stage 1") from None
         self.frames_per_s = self._rate = rate
-        self._allow_pipes = allow_pipes
 
     def whole(self, utt: str) -> np.ndarray:
         """All samples, float32 (N,), in the int16 range."""
@@ -80,16 +81,25 @@ class WaveReader:
         segment = self._data.segment(utt)
         source = self._data.wav[segment.recording]
         try:
-            with open_audio(source, allow_pipes=self._allow_pipes) as recording:
+            with open_audio(source) as recording:
                 if recording.rate != self._rate:
                     raise ConfigError(_other_rate(f"{utt} is", recording.rate, self._rate))
                 first = int(segment.start_s * self._rate) + start
                 wave_N = recording.read(first, first + length, channel_of(self._data, utt, recording))
         except AudioError as error:
-            raise AudioError(f"{utt}: {error}") from None
+            raise AudioError(f"{utt}: {error}; mend it, or take it out of the set: steps/subset_data.sh") from None
         if not np.isfinite(wave_N).all():
             raise AudioError(f"{utt}: {source}: holds NaN or infinite samples; convert it again")
         return wave_N
+
+
+def refuse_commands(data: DataDir) -> None:
+    """Raise DataError if wav.scp has commands that would run once a crop; those of ours are read without."""
+    if pipes := data.pipes:
+        raise DataError(
+            f"{data.path}: wav.scp has commands ('… |') for {len(pipes)} recordings ({first_few(pipes)}), which would"
+            " run anew for every crop; write what they print to files, or train on features: --set input=null"
+        )
 
 
 def _other_rate(what: str, rate: int, wanted: int) -> str:

@@ -14,7 +14,7 @@ from sv.data.datadir import DataDir
 from sv.data.tables import read_table
 from sv.errors import AudioError, ConfigError, DataError
 from sv.features.wave_reader import WaveReader, inputs
-from sv.records import record_of
+from sv.records import Step, record_of
 
 
 @pytest.fixture
@@ -131,14 +131,14 @@ def test_what_lacks_is_told_with_what_to_do(tmp_path):
         WaveReader(folder, 16000)
 
 
-def test_commands_need_permission(tmp_path, measure):
+def test_commands_are_refused_with_the_way_out(tmp_path, measure):
+    """Before anything is measured, and by a reader of a list that others measured."""
     folder = write_data(tmp_path / "train", {"s1-1": 4000})
+    measure(folder)
     write_lines(folder / "wav.scp", f"s1-1 cat {folder}/wav/s1-1.wav |")
-    assert "--allow-pipes" in refused(measure(folder))
-    assert measure("--allow-pipes", folder)[0] == 0
-    with pytest.raises(DataError, match="--allow-pipes"):
+    assert "run anew for every crop; write what they print to files, or train on features" in refused(measure(folder))
+    with pytest.raises(DataError, match=r"--set input=null"):
         WaveReader(folder, 16000)
-    assert WaveReader(folder, 16000, allow_pipes=True).chunk("s1-1", 10, 20).shape == (20,)
 
 
 def test_measuring_is_done_once_and_again_when_a_recording_has_changed(tmp_path, measure):
@@ -149,3 +149,26 @@ def test_measuring_is_done_once_and_again_when_a_recording_has_changed(tmp_path,
     assert "the recordings have changed" in measure(folder)[1]
     assert read_table(folder / "utt2num_samples")["s2-1"] == "6000"
     assert record_of("measure_audio", folder) in inputs(folder)
+
+
+@pytest.mark.parametrize("place", [50, 2_500, 4_990])
+def test_what_reads_recordings_runs_again_for_others_of_the_same_length_alone(tmp_path, measure, place):
+    """A step that takes what is read as its input; a file that was only touched is the same."""
+    folder = write_data(tmp_path / "train", {"s1-1": 4000, "s2-1": 5000})
+    samples = noise(5000)
+    path = folder / "wav/s2-1.wav"
+    path.write_bytes(wav_bytes(samples))
+    measure(folder)
+
+    def reads():
+        return Step("train", tmp_path / "run", inputs=inputs(folder))
+
+    reads().begin()
+    reads().done([])
+    path.touch()
+    measure(folder)
+    assert reads().skip()
+    samples[place] += 1
+    path.write_bytes(wav_bytes(samples))
+    measure(folder)
+    assert not reads().skip()
