@@ -9,6 +9,19 @@ tensor base / sqrt(fan in), the fan in being the product of all dimensions but t
 """
 
 import numpy as np
+import torch
+from kaldi_files import ROOT
+
+MODELS = ROOT / "tests/data/models"
+N = np.arange(32240)
+WAVES = np.stack(
+    [
+        0.3 * np.sin(2 * np.pi * (120 + seed) * N / 16000 * (1 + 0.1 * np.sin(N / 9000)))
+        + 0.1 * np.sin(2 * np.pi * 1300 * N / 16000)
+        + 0.05 * np.sin(1e-4 * N**2)
+        for seed in (0, 41)
+    ]
+).astype(np.float32)
 
 
 def values(shape, kind, k):
@@ -24,3 +37,13 @@ def values(shape, kind, k):
     else:
         out = base / np.sqrt(np.prod(shape[1:]) if len(shape) > 1 else max(n, 1))
     return out.astype(np.float32)
+
+
+def reference_state(name):
+    """The reference's state dict under its own names."""
+    state = {}
+    for line in (MODELS / f"{name}.params.tsv").read_text().splitlines()[1:]:
+        index, tensor, kind, shape = line.split("\t")
+        sizes = tuple(int(size) for size in shape.split("x")) if shape else ()
+        state[tensor] = torch.from_numpy(values(sizes, kind, int(index)))
+    return state
