@@ -73,6 +73,7 @@ class ResNet2d(WholeEmbedder):
         for module in self.modules():
             if isinstance(module, torch.nn.Conv2d):
                 torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.to(memory_format=torch.channels_last)  # a tenth to a quarter faster; tests/bench/bench_network.py
 
     @classmethod
     def q_sap(
