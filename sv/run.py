@@ -130,7 +130,7 @@ class Run:
             )
 
     def require_front_end(self, front_end: dict[str, Any], folder: Path) -> None:
-        """Raise a UserError unless a feature folder was made as the one that the network was trained on."""
+        """Raise a UserError unless a set, read from `folder`, was made as the one that the network was trained on."""
         trained_on = (settings_of("train", self.path) or {})["front_end"]
         for key, was, now in differences(trained_on, front_end):
             raise DataError(

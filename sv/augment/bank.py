@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from sv.augment.config import Kind
 from sv.augment.material import Material
 from sv.data.atomic import atomic_write
 from sv.data.tables import read_lines, write_lines
 from sv.errors import AudioError, DataError
 
-NOISES = ("noise", "music", "speech")  # of MUSAN; what else there is, are rooms
+NOISES = get_args(Kind)  # of MUSAN; what else there is, are rooms
 
 
 class Bank:

@@ -12,7 +12,7 @@ from sv.augment.bank import Bank, index_file
 from sv.augment.online_config import Additive, Clean, OnlineAugmentation, Rooms
 from sv.augment.waves import Noise, add_noises, reverberate, reverberate_unit_energy, sum_of_equals
 from sv.errors import DataError
-from sv.records import record_of
+from sv.records import dry_run, record_of
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,18 @@ def _one_of(upto_W: np.ndarray, rng: np.random.Generator) -> int:
 
 
 def inputs(conf: OnlineAugmentation, folder: Path, rate: int) -> list[Path]:
-    """The records of the banks that crops are augmented from, as inputs of a step (`sv.records`)."""
-    names = dict.fromkeys(name for needed in conf.needs.values() for name in needed)
-    return [record_of(step_name(name, rate), folder) for name in names if index_file(folder, name, rate).exists()]
+    """The records of the banks that crops are augmented from, as inputs of a step (`sv.records`).
+
+    Raises DataError if one lacks, unless skipped: a training without it would be another, for which this one's
+    checkpoints make room. In a dry run stage 2 may be yet to make it.
+    """
+    names = list(dict.fromkeys(name for needed in conf.needs.values() for name in needed))
+    missing = {name: path for name in names if not (path := index_file(folder, name, rate)).exists()}
+    if conf.if_missing == "skip":
+        names = [name for name in names if name not in missing]
+    elif missing and not dry_run():
+        raise DataError(f"{next(iter(missing.values()))} is missing; run stage 2")
+    return [record_of(step_name(name, rate), folder) for name in names]
 
 
 def step_name(bank: str, rate: int) -> str:

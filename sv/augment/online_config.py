@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -76,6 +76,16 @@ class OnlineAugmentation(Strict):
                 least, most = getattr(way, key, (0, 0))
                 if least > most:
                     raise ValueError(f"ways.{name}.{key}: the least ({least:g}) is more than the most ({most:g})")
+        return self
+
+    @model_validator(mode="after")
+    def _rooms_are_no_noises(self) -> OnlineAugmentation:
+        for name, way in self.ways.items():
+            for room in getattr(way, "rooms", ()):
+                if room in get_args(Kind):
+                    raise ValueError(
+                        f"ways.{name}.rooms: {room} is the name of a kind of MUSAN's noises, not of a room"
+                    )
         return self
 
     @property

@@ -1,4 +1,7 @@
-"""Embeddings of a data directory by a trained run: RUN/embeddings/SET/xvector.scp, one vector an utterance."""
+"""Embeddings of a data directory by a trained run: RUN/embeddings/SET/xvector.scp.
+
+One vector an utterance, or a matrix of those of its crops.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.parts import join_parts
+from sv.errors import ConfigError
 from sv.records import Step, dry_run
 from sv.run import Run
 from sv.source import Reader, Source
@@ -35,7 +39,11 @@ def main() -> None:
     if args.job is None:
         make_all(args, this, source, out)
     else:
-        make_part(args, this, source, DataDir.read(source.folder).split(args.nj, args.job), out)
+        from sv.models.device import within_memory  # torch, which takes a second
+
+        crops = " or fewer or shorter crops (extraction.crops)" if this.system.extraction.crops else ""
+        with within_memory(f"{this.path}: extract on the CPU (--ngpu 0){crops}"):
+            make_part(args, this, source, DataDir.read(source.folder).split(args.nj, args.job), out)
         part_done("extract", out, args, out / "arks" / "xvector")
 
 
@@ -75,7 +83,7 @@ def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDi
     if this.system.ivector:
         what, fewest, extract = load_ivectors(this, device)
     else:
-        what, fewest, extract = load_network(this, source, device)
+        what, fewest, extract = load_network(this, source, reader, device)
     num_frames = {utt: source.num_frames(reader.num_frames[utt]) for utt in feats.utterances}
     dropped = {
         utt: f"{frames} {'' if source.waveform else 'voiced '}frames, {what} needs {fewest}"
@@ -93,17 +101,25 @@ def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDi
 Extract = Callable[[Reader, Iterable[str]], Iterator[tuple[str, "np.ndarray"]]]
 
 
-def load_network(this: Run, source: Source, device: torch.device) -> tuple[str, int, Extract]:
-    """What extracts, the fewest frames that it takes, and the extraction itself: a network's embeddings."""
+def load_network(this: Run, source: Source, reader: Reader, device: torch.device) -> tuple[str, int, Extract]:
+    """What extracts, the fewest frames that it takes, and the extraction itself: a network's embeddings.
+
+    Raises a UserError if the network is not there, or takes more frames than a crop has.
+    """
     from sv.models.extraction import crop_embeddings, embeddings, wave_embeddings
     from sv.training.checkpoint import load_model
 
     model = load_model(this).to(device)
     crops, prepare = this.system.extraction.crops, source.prepare(device)
+    length = round(crops.length_s * reader.frames_per_s) if crops else 0
+    if crops and (frames := source.num_frames(length)) < model.min_frames:
+        raise ConfigError(
+            f"{this.path}: extraction.crops.length_s: {crops.length_s:g} s are {frames} frames, the network needs"
+            f" {model.min_frames}"
+        )
 
     def extract(reader: Reader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         if crops:
-            length = round(crops.length_s * reader.frames_per_s)
             return crop_embeddings(model, reader, utts, device, crops.count, length, prepare)
         if source.waveform:
             return wave_embeddings(model, reader, utts, device, prepare)

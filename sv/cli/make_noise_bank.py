@@ -34,12 +34,17 @@ def main() -> None:
     found = {name: find_files(name, args.musan, args.rirs) for needed in conf.needs.values() for name in needed}
     if dry_run():  # may come before the corpora are prepared
         found = {name: [] if isinstance(files, str) else files for name, files in found.items()}
-    refuse_or_say(conf, args.conf.stem, found)
+    refuse_or_say(conf, args, found)
     for name, files in found.items():
-        if isinstance(files, str):
-            index_file(args.out, name, args.rate).unlink(missing_ok=True)  # of an earlier MUSAN
-        else:
+        if not isinstance(files, str):
             make(name, files, args)
+        elif corpus_of(name, args):  # without it, the bank of an earlier one stays: other systems may draw from it
+            index_file(args.out, name, args.rate).unlink(missing_ok=True)
+
+
+def corpus_of(name: str, args: argparse.Namespace) -> Path | None:
+    """Where the material of a bank comes from, if it is given."""
+    return args.musan if name in NOISES else args.rirs
 
 
 def find_files(name: str, musan: Path | None, rirs: Path | None) -> list[str] | str:
@@ -51,20 +56,22 @@ def find_files(name: str, musan: Path | None, rirs: Path | None) -> list[str] | 
     return rooms if isinstance(rooms, str) else rooms[0]
 
 
-def refuse_or_say(conf: OnlineAugmentation, name: str, found: dict[str, list[str] | str]) -> None:
+def refuse_or_say(conf: OnlineAugmentation, args: argparse.Namespace, found: dict[str, list[str] | str]) -> None:
     """DataError, or a line if the configuration says skip, where a way lacks its material."""
     for way, needed in conf.needs.items():
         lacking = next((bank for bank in needed if isinstance(found[bank], str)), None)
         if lacking is None:
             continue
-        missing = f"{name}: {way}: {found[lacking]}"
+        missing = f"{args.conf.stem}: {way}: {found[lacking]}"
         if conf.if_missing == "stop":
             root = "musan" if lacking in NOISES else "rirs"
             raise DataError(
                 f"{missing}; give the whole corpus with --data-root {root}=DIR, or take an augmentation that goes on"
                 " without (if_missing: skip), as voxsrc_partial"
             )
-        print(f"{missing}; no crop is augmented that way")
+        stay = not corpus_of(lacking, args) and all(index_file(args.out, bank, args.rate).exists() for bank in needed)
+        what = f"{args.out} has some of an earlier time, which is taken" if stay else "no crop is augmented that way"
+        print(f"{missing}; {what}")
 
 
 def make(name: str, files: list[str], args: argparse.Namespace) -> None:

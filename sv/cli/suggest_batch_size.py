@@ -7,6 +7,7 @@ from pathlib import Path
 from sv.cli import Parser, run
 from sv.errors import UserError
 from sv.run import Run
+from sv.systems.losses import PairLoss
 
 SPARE = 0.1  # of what is free, for what differs from step to step
 GB = 1e9
@@ -46,8 +47,10 @@ def suggest(this: Run, data_dir: Path, ngpu: int | None, limit_gb: float | None,
     limit = (1 - SPARE) * small.free if limit_gb is None else limit_gb * GB
     fitting = fit.largest(limit, together)
     size = min(fitting, large.most_chunks or fitting)
-    if size < max(3, together):
-        raise UserError(f"{this.path}: no three chunks fit into {limit / GB:.2f} GB; shorten training.chunk_s")
+    of_pairs = isinstance(this.system.loss, PairLoss)  # which compares three speakers or more
+    if size < (3 * together if of_pairs else max(3, together)):
+        what = f"groups of {together} chunks" if of_pairs else "chunks"
+        raise UserError(f"{this.path}: no three {what} fit into {limit / GB:.2f} GB; shorten training.chunk_s")
     print(
         f"{this.path}: training.batch_size={size}\n"
         f"  measured on {small.device}, chunks of {small.length} frames: {small.peak / GB:.2f} GB with {small.chunks},"

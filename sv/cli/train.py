@@ -1,4 +1,4 @@
-"""Train a system's network on a feature folder; leaves checkpoints, curves and a log in its run folder."""
+"""Train a system's network on a data directory; leaves checkpoints, curves and a log in its run folder."""
 
 from __future__ import annotations
 
@@ -108,10 +108,12 @@ def bank_records(this: Run, banks: Path | None) -> list[Path]:
 
 def _train(this: Run, key: str, dirs: list[Path], ngpu: int | None, workers: int | None, banks: Path | None) -> bool:
     """The training in this process; whether it came to its end."""
-    from sv.training.task import train_network  # torch, which takes seconds
+    from sv.models.device import within_memory  # torch, which takes seconds
+    from sv.training.task import train_network
 
     adapt_dir = dirs[2] if len(dirs) > 2 else None
-    return train_network(this, key, *dirs[:2], ngpu, workers, StopSignal(), adapt_dir, banks)
+    with within_memory(f"{this.path}: lower training.batch_size (steps/suggest_batch_size.sh says to what)"):
+        return train_network(this, key, *dirs[:2], ngpu, workers, StopSignal(), adapt_dir, banks)
 
 
 def num_nodes() -> int:

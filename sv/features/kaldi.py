@@ -44,9 +44,10 @@ class KaldiFeatures(torch.nn.Module):
         self.register_buffer("dct_MD", _dct_and_lifter(config).float(), persistent=False)
 
     def forward(self, wave_BN: torch.Tensor) -> torch.Tensor:
-        """Features (B, T, D) of waves of one length (B, N); without dither."""
-        frames_BTW = self.frame(wave_BN)
-        return self.features_of_frames(frames_BTW.flatten(0, 1)).unflatten(0, frames_BTW.shape[:2])
+        """Features (B, T, D) of waves of one length (B, N), in float32 whatever surrounds it; without dither."""
+        with torch.autocast(wave_BN.device.type, enabled=False):
+            frames_BTW = self.frame(wave_BN.float())
+            return self.features_of_frames(frames_BTW.flatten(0, 1)).unflatten(0, frames_BTW.shape[:2])
 
     def compute(self, wave_N: torch.Tensor, key: str = "", seed: int = 0) -> torch.Tensor:
         """Features (T, D) of one recording (N,) of any length, in memory bounded by the recording itself.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -28,3 +30,12 @@ def pick_device(ngpu: int | None, index: int | None = None) -> torch.device:
     if index is None:
         index = int(os.environ.get("LOCAL_RANK", 0))
     return torch.device("cuda", index % ngpu) if ngpu else torch.device("cpu")
+
+
+@contextmanager
+def within_memory(what_to_do: str) -> Iterator[None]:
+    """Raises UserError, which ends with what to do, if what is done within it takes more than a GPU's memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise UserError(f"the GPU's memory is full; {what_to_do}, or see whether others use it too") from None

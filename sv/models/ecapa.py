@@ -33,7 +33,6 @@ class Ecapa(WholeEmbedder):
         aggregated: channels that are pooled.
         bottleneck: of squeeze and excitation.
         attention_dim: the pooling's bottleneck: 128 in the paper, 256 in some public networks.
-        attention_tanh: with a bounded bottleneck there, as in the paper's figure.
         embedding_dim: numbers an embedding.
         embedding_norm: batch norm after the embedding layer, as part of it.
     """

@@ -36,7 +36,7 @@ class TrainingState:
 
     `key` is a digest of all that decides the training (`sv.records.Step.key`). `epoch` counts finished epochs and
     `step` the finished steps of the next one, with their sums. `best` is the lowest held-out error so far (see
-    `sv.training.notes.HeldOut`) and its epoch; `curves` the lines of curves.tsv. `domain` is a domain classifier
+    `sv.training.held_out.HeldOut`) and its epoch; `curves` the lines of curves.tsv. `domain` is a domain classifier
     (`sv.losses.domain.DomainHead`), which only adversarial training has.
     """
 

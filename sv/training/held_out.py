@@ -20,7 +20,7 @@ from sv.source import Prepare, Reader, as_they_are
 from sv.training.loader import load_batch
 from sv.training.precision import Precision
 from sv.training.progress import Sums
-from sv.training.sampler import Batch, Chunk
+from sv.training.sampler import Batch, Chunk, speech
 
 MOST_PAIRED = 2000  # held-out chunks whose pairs make the EER: two million trials, half a second
 
@@ -31,6 +31,7 @@ class HeldOutChunks:
 
     reader: Reader
     batches: list[Batch]
+    paired: list[int]  # the places of those whose pairs make the EER, at most `MOST_PAIRED`, from each speaker alike
     of_strangers: bool  # whether their speakers are not trained on
     by_pairs: bool  # whether there is an EER only: of strangers, and where nothing tells the training speakers apart
 
@@ -46,9 +47,7 @@ class HeldOutChunks:
         where: Path,
         classified: bool = True,
     ) -> HeldOutChunks:
-        """Chunks of `length` frames of held-out utterances.
-
-        Where there is an EER only, at most `MOST_PAIRED` are taken, from each speaker alike.
+        """Chunks of `length` frames or samples of held-out utterances; where there is an EER only, those for it alone.
 
         Args:
             utt2spk: of the held-out set.
@@ -75,39 +74,43 @@ class HeldOutChunks:
             if num_frames[utt] >= length and utt2spk[utt] in index
         ]
         if not chunks:
-            raise DataError(f"{where}: no held-out utterance has {length} (voiced) frames; lower training.chunk_s")
+            raise DataError(
+                f"{where}: no held-out utterance has {speech(length, reader.frames_per_s)}; lower training.chunk_s"
+            )
+        paired = _alike(chunks, MOST_PAIRED)
         by_pairs = bool(strangers) or not classified
         if by_pairs:
-            chunks = _alike(chunks, MOST_PAIRED)
+            chunks = [chunks[place] for place in paired]
+            paired = list(range(len(chunks)))
             of_speaker = Counter(chunk.speaker for chunk in chunks)
             if len(of_speaker) < 2 or max(of_speaker.values()) < 2:
                 raise DataError(
-                    f"{where}: an error rate needs two held-out speakers, and two utterances of one, with {length}"
-                    " (voiced) frames each; hold out more, or lower training.chunk_s"
+                    f"{where}: an error rate needs two held-out speakers, and two utterances of one, with"
+                    f" {speech(length, reader.frames_per_s)} each; hold out more, or lower training.chunk_s"
                 )
         batches = [Batch(length, chunks[i : i + batch_size]) for i in range(0, len(chunks), batch_size)]
-        return cls(reader, batches, bool(strangers), by_pairs)
+        return cls(reader, batches, paired, bool(strangers), by_pairs)
 
     def __len__(self) -> int:
         return sum(len(batch.chunks) for batch in self.batches)
 
 
-def _alike(chunks: list[Chunk], most: int) -> list[Chunk]:
-    """At most so many chunks: the first of every speaker, then the second of every one that has two, and so on."""
+def _alike(chunks: list[Chunk], most: int) -> list[int]:
+    """The places of at most so many: the first of every speaker, then the second of every one that has two, …"""
     seen: Counter[int] = Counter()
     turns = []
-    for chunk in chunks:
-        turns.append((seen[chunk.speaker], chunk.speaker, chunk))
+    for place, chunk in enumerate(chunks):
+        turns.append((seen[chunk.speaker], chunk.speaker, place))
         seen[chunk.speaker] += 1
-    chosen = {chunk.utterance for _, _, chunk in sorted(turns, key=lambda turn: turn[:2])[:most]}
-    return [chunk for chunk in chunks if chunk.utterance in chosen]
+    return sorted(place for _, _, place in sorted(turns)[:most])
 
 
 @dataclass
 class HeldOut:
-    """Of the held-out chunks: mean loss and accuracy, None where there is an EER only, and the EER of all pairs.
+    """Of the held-out chunks: mean loss and accuracy, None where there is an EER only, and the EER.
 
-    The EER is None without a target pair, or when the network gives no numbers any more.
+    The EER is that of all pairs of `HeldOutChunks.paired`. It is None without a target pair, or when the network gives
+    no numbers any more.
     """
 
     loss: float | None
@@ -146,7 +149,7 @@ def evaluate(
                 total.add(outcome.loss, outcome.accuracy, len(speaker_B))
         embeddings.append(e_BE.float())
         speakers.append(speaker_B)
-    e_NE, speaker_N = torch.cat(embeddings)[:MOST_PAIRED], torch.cat(speakers)[:MOST_PAIRED]
+    e_NE, speaker_N = torch.cat(embeddings)[held_out.paired], torch.cat(speakers)[held_out.paired]
     means = total.means()
     finite = math.isfinite(means.loss) and bool(e_NE.isfinite().all())
     eer = pairs_eer(e_NE, speaker_N) if finite else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic as seconds
 
@@ -79,7 +79,7 @@ def train(
             x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
 
             with precision.autocast():
-                loss, accuracy, domain = network(prepare(x_BTF), speaker_B, lambda_p)
+                loss, accuracy, domain = network(prepare(x_BTF), speaker_B, lambda_p, sampler.sizes(index))
             share = sampler.share(index)
             total = loss if state.head.compares else loss * share  # the former is every process's of the whole batch
             if domain:
@@ -143,17 +143,18 @@ class Network(torch.nn.Module):
         self.model, self.head, self.domain, self._ranks = model, head, domain, ranks
 
     def forward(
-        self, x_BTF: torch.Tensor, speaker_B: torch.Tensor, lambda_p: float
+        self, x_BTF: torch.Tensor, speaker_B: torch.Tensor, lambda_p: float, sizes_R: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor, DomainFigures | None]:
         """Mean loss, the part of the head's decisions that is right, and the same of the domains.
 
-        Chunks after those of the speakers are of the other domain; `lambda_p` weighs the reversal.
+        Chunks after those of the speakers are of the other domain; `lambda_p` weighs the reversal. `sizes_R` says how
+        many chunks of speakers each of several processes has.
         """
         e_BE = self.model.embed(x_BTF)
         domain = None if self.domain is None else self.domain(e_BE, len(speaker_B), lambda_p)
         x_BE = self.model.for_head(e_BE)[: len(speaker_B)]
         if self.head.compares:
-            x_BE, speaker_B = self._ranks.gathered(x_BE), self._ranks.gathered(speaker_B)
+            x_BE, speaker_B = (self._ranks.gathered(each, sizes_R) for each in (x_BE, speaker_B))
         outcome = self.head(x_BE, speaker_B)
         return outcome.loss, outcome.accuracy, domain
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from sv.data.datadir import DataDir
 from sv.errors import UserError
 from sv.models.device import pick_device
 from sv.run import Run
@@ -18,7 +17,7 @@ from sv.source import Source
 from sv.training.loop import Network
 from sv.training.precision import Precision
 from sv.training.ranks import ALONE
-from sv.training.task import build_sampler, build_state, same_bytes_each_time
+from sv.training.task import build_sampler, build_state, read_set, same_bytes_each_time
 
 
 @dataclass(frozen=True)
@@ -84,27 +83,24 @@ def _measure(run: Path, data_dir: Path, ngpu: int | None, chunks: int) -> Measur
     settings = this.system.training
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _available() + _of_process("VmRSS")
     source = Source(this, data_dir)
-    reader = source.reader()
-    shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
+    reader, utt2spk = read_set(source)
     together = settings.groups.utterances if settings.groups else 1
     of_one_group = settings.model_copy(update={"batch_size": together})  # the size asked for may be what is wrong
-    min_frames = round(settings.min_utt_s * reader.frames_per_s)
-    utt2spk = DataDir.read(source.folder).utt2spk
-    sampler = build_sampler(of_one_group, reader.num_frames, utt2spk, (shortest, longest), min_frames, this.seed)
+    sampler = build_sampler(of_one_group, reader, utt2spk, this.seed)
 
     precision = Precision.of(settings.precision, device)
-    state = build_state(this, sampler, source.dim(reader), precision)
-    network = Network(state.model, state.head, state.domain, ALONE).train()
     utt = max(reader.num_frames, key=lambda utt: reader.num_frames[utt])
-    length = min(longest, reader.num_frames[utt])
+    length = min(sampler.chunk_frames[1], reader.num_frames[utt])
     x = torch.from_numpy(reader.chunk(utt, 0, length))
-    x = x.expand(chunks * (2 if settings.adversarial else 1), *x.shape).to(device)
-    speaker_B = (torch.arange(chunks) // together % len(sampler.speakers)).to(device)
-    prepare = source.prepare(device)
     try:
+        state = build_state(this, source, reader, sampler, precision)
+        network = Network(state.model, state.head, state.domain, ALONE).train()
+        x = x.expand(chunks * (2 if settings.adversarial else 1), *x.shape).to(device)
+        speaker_B = (torch.arange(chunks) // together % len(sampler.speakers)).to(device)
+        prepare = source.prepare(device)
         for _ in range(3):
             with precision.autocast():
-                loss, _, domain = network(prepare(x), speaker_B, 0.0)
+                loss, _, domain = network(prepare(x), speaker_B, 0.0, [chunks])
             state.optimiser.zero_grad(set_to_none=True)
             state.scaler.scale(loss + domain[0] if domain else loss).backward()
             state.scaler.step(state.optimiser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,20 +60,17 @@ class Ranks:
             return network
         return torch.nn.parallel.DistributedDataParallel(synchronised(network), broadcast_buffers=False)
 
-    def gathered(self, e_BE: torch.Tensor) -> torch.Tensor:
+    def gathered(self, e_BE: torch.Tensor, sizes_R: Sequence[int]) -> torch.Tensor:
         """The embeddings of all processes' parts of a batch, with their gradients: (sum of B, E), by process.
 
         For losses that compare embeddings with one another, whose negatives are then those of the whole batch. The
-        parts may be unequal.
+        parts may be unequal: `sizes_R` are all of them (`Shard.sizes`), which spares asking.
         """
         if self.count == 1:
             return e_BE
-        sizes_R = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
-        dist.all_gather(sizes_R, torch.tensor([len(e_BE)]), group=self.talk)
-        most = int(max(sizes_R))
-        padded_ME = torch.cat([e_BE, e_BE.new_zeros(most - len(e_BE), *e_BE.shape[1:])])
+        padded_ME = torch.cat([e_BE, e_BE.new_zeros(max(sizes_R) - len(e_BE), *e_BE.shape[1:])])
         parts_RME = dist.nn.functional.all_gather(padded_ME)
-        return torch.cat([part_ME[: int(size)] for part_ME, size in zip(parts_RME, sizes_R, strict=True)])
+        return torch.cat([part_ME[:size] for part_ME, size in zip(parts_RME, sizes_R, strict=True)])
 
     def collect(self, sums: Sums) -> None:
         """Put the sums of all processes into the leader's, and none into the others'."""
@@ -136,10 +134,16 @@ class Shard:
         whole = self._sampler.batch(epoch, index)
         return Batch(whole.length, self._part(whole.chunks), self._part(whole.unlabelled), self._part(whole.places))
 
+    def sizes(self, index: int) -> list[int]:
+        """By process, the chunks of its part of batch `index` of any epoch."""
+        together, count = self._sampler.together, self._ranks.count
+        groups = self._sampler.size(index) // together
+        return [len(range(rank, groups, count)) * together for rank in range(count)]
+
     def share(self, index: int) -> float:
         """The chunks of the part times the number of processes, over the chunks of the batch."""
-        groups, ranks = self._sampler.size(index) // self._sampler.together, self._ranks
-        return len(range(ranks.index, groups, ranks.count)) * ranks.count / groups
+        sizes_R = self.sizes(index)
+        return sizes_R[self._ranks.index] * len(sizes_R) / sum(sizes_R)
 
     def _part(self, whole: list[Any]) -> list[Any]:
         """Every `count`-th group."""

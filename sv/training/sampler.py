@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,8 +17,13 @@ from sv.errors import DataError
 LENGTHS_A_SECOND = 10
 
 
+def speech(length: float, frames_per_s: float) -> str:
+    """A length as messages say it, of (voiced) frames or of samples: '2.5 s of (voiced) speech'."""
+    return f"{length / frames_per_s:.6g} s of (voiced) speech"
+
+
 class Chunk(NamedTuple):
-    """A stretch of an utterance's (voiced) frames and the index of its speaker."""
+    """A stretch of an utterance's (voiced) frames, or of its samples, and the index of its speaker."""
 
     utterance: str
     start: int
@@ -27,7 +32,7 @@ class Chunk(NamedTuple):
 
 @dataclass
 class Batch:
-    """Chunks of one length, in frames; perhaps with others of speakers unknown: their utterances and starts.
+    """Chunks of one length, in frames or samples; perhaps with others of speakers unknown: their utterances and starts.
 
     `places` says where the chunks stand in the whole batch, which this may be a part of.
     """
@@ -35,7 +40,7 @@ class Batch:
     length: int
     chunks: list[Chunk]
     unlabelled: list[tuple[str, int]] = field(default_factory=list)
-    places: range | None = None
+    places: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if self.places is None:
@@ -50,10 +55,11 @@ class Chunks(ABC):
     them. Batches are equal to within one chunk, and no larger than asked. With `together` above 1 so many chunks of a
     speaker stand side by side, a speaker must have as many utterances, and batches are equal to within one such group.
 
+    What is called frames are samples where that is what is read; `frames_per_s` says how many a second has.
+
     Raises DataError if fewer than two speakers are left.
     """
 
-    length_step = 100 // LENGTHS_A_SECOND  # in frames, or in samples where that is what there is
     num_unplaced = 0  # utterances that every epoch leaves out, whichever they are
 
     def __init__(
@@ -66,9 +72,11 @@ class Chunks(ABC):
         min_frames: int = 0,
         min_utts: int = 1,
         together: int = 1,
+        frames_per_s: float = 100.0,
     ) -> None:
         self.chunk_frames, self.batch_size, self.seed = chunk_frames, batch_size, seed
         self.together, self.min_utts = together, max(min_utts, together)
+        self.frames_per_s, self.length_step = frames_per_s, round(frames_per_s / LENGTHS_A_SECOND)
         self.too_short = {utt: n for utt, n in num_frames.items() if n < chunk_frames[0] or n <= min_frames}
         by_speaker: dict[str, list[str]] = {}
         for utt in sorted(num_frames.keys() - self.too_short.keys()):
@@ -81,7 +89,7 @@ class Chunks(ABC):
             raise DataError(
                 f"a network learns to tell speakers apart; {len(self.speakers)} of the training set's"
                 f" {len(self.speakers) + len(self.left_out)} have {_several(self.min_utts)} of"
-                f" {max(chunk_frames[0], min_frames + 1)} (voiced) frames; lower {self._limits(min_frames)},"
+                f" {speech(max(chunk_frames[0], min_frames + 1), frames_per_s)}; lower {self._limits(min_frames)},"
                 " or see whether the VAD took too much away"
             )
         # Per speaker, utterances by length, so that those long enough for a chunk are the tail of the list.

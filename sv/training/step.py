@@ -15,8 +15,6 @@ def training_step(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> 
     Args:
         after: records of steps whose outputs it takes as well.
     """
-    if this.system.training and this.system.training.start_from:
-        after = (*after, this.beside(this.system.training.start_from).training())
     sources = [Source(this, folder) for folder in data_dirs]
     settings = {
         "system": this.trained_by(),
@@ -25,5 +23,10 @@ def training_step(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> 
     }
     if this.waveform:
         settings["augment_online"] = this.waveform["augment_online"]
+    if this.system.training and this.system.training.start_from:
+        other = this.beside(this.system.training.start_from)
+        after = (*after, other.training())
+        # Which of its networks is taken, which its own record does not say.
+        settings["start_from"] = other.system.extraction.model_dump(mode="json", include={"checkpoint", "average"})
     inputs = [*(path for source in sources for path in source.inputs()), *after]
     return Step("train", this.path, inputs=inputs, settings=settings)

@@ -29,7 +29,7 @@ from sv.training.optimiser import build_optimiser
 from sv.training.precision import Precision
 from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
-from sv.training.sampler import LENGTHS_A_SECOND, BalancedChunks, Chunks, EveryRecording
+from sv.training.sampler import BalancedChunks, Chunks, EveryRecording, speech
 from sv.training.unlabelled import WithUnlabelled
 
 
@@ -63,44 +63,36 @@ def train_network(
     log_to(this.path / "log" / "train.log" if ranks.leads else None)
 
     source, valid_source = Source(this, train_dir), Source(this, valid_dir)
-    reader, valid_reader = source.reader(), valid_source.reader()
-    train_utt2spk, valid_utt2spk = (DataDir.read(each.folder).utt2spk for each in (source, valid_source))
-    for folder, frames, known in (
-        (source.folder, reader.num_frames, train_utt2spk),
-        (valid_source.folder, valid_reader.num_frames, valid_utt2spk),
-    ):
-        if unknown := frames.keys() - known.keys():
-            raise DataError(f"{folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
-
-    shortest, longest = (round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
-    min_frames = round(settings.min_utt_s * reader.frames_per_s)
-    chunk_frames = (shortest, longest)
-    sampler = build_sampler(settings, reader.num_frames, train_utt2spk, chunk_frames, min_frames, this.seed)
-    sampler.length_step = round(reader.frames_per_s / LENGTHS_A_SECOND)
-    reasons = why_dropped(sampler, shortest, min_frames)
+    (reader, train_utt2spk), (valid_reader, valid_utt2spk) = read_set(source), read_set(valid_source)
+    require_made_alike(source, valid_source)
+    sampler = build_sampler(settings, reader, train_utt2spk, this.seed)
+    reasons = why_dropped(sampler, settings)
     both, adapt_reader, unused = beside(sampler, source, Source(this, adapt_dir)) if adapt_dir else (sampler, None, {})
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", {**unused, **reasons})
     known = set(train_utt2spk.values())
     precision = Precision.of(settings.precision, device)
-    state = build_state(this, sampler, source.dim(reader), precision, key)
-    model = state.model
-    if (frames := source.num_frames(shortest)) < model.min_frames:
-        raise ConfigError(
-            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {frames} frames, the network needs"
-            f" {model.min_frames}"
-        )
+    state = build_state(this, source, reader, sampler, precision, key)
     trained_on, classified = (sampler.speakers, known), state.head.classifier is not None
     held_out = HeldOutChunks.of(
-        valid_reader, valid_utt2spk, *trained_on, shortest, settings.batch_size, valid_source.folder, classified
+        valid_reader,
+        valid_utt2spk,
+        *trained_on,
+        sampler.chunk_frames[0],
+        settings.batch_size,
+        valid_source.folder,
+        classified,
     )
+    prepare, augment = source.prepare(device), augmenter(this, banks)
+    if settings.start_from:
+        begin_with(state.model, this.beside(settings.start_from))
+    shard = Shard(both, ranks)
+    # All that can be refused is refused above: from here on checkpoints of another training are moved aside.
     checkpoints = Checkpoints(this.path / "checkpoints", settings)
     restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
     if restored and not ranks.leads:
         state.load(restored)
         state.sums.become(Sums())  # the leader has those of all
-    if not restored and settings.start_from:
-        begin_with(model, this.beside(settings.start_from))
     or_few = f" or of speakers with fewer than {sampler.min_utts}" if sampler.too_few else ""
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
@@ -113,14 +105,13 @@ def train_network(
         + (f" (of {len(valid_utt2spk)})" if len(held_out) < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch"
         + (f" (without {sampler.num_unplaced} utterances: a speaker is in each once)" if sampler.num_unplaced else "")
-        + f", {sum(p.numel() for p in model.parameters()):,} parameters, {device}, {precision.dtype}"
+        + f", {sum(p.numel() for p in state.model.parameters()):,} parameters, {device}, {precision.dtype}"
         + (f", {ranks.count} processes" if ranks.count > 1 else "")
         + (f", resumed after epoch {state.epoch}, step {state.step}" if state.epoch or state.step else "")
     )
-    if workers is None:  # a core reads some thousand chunks a second: more than a CPU trains on, less than a GPU
+    if workers is None:  # of arks a core reads some thousand chunks a second: a CPU trains on fewer, a GPU on more
         workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
-    shard, of = Shard(both, ranks), (this.path, precision, workers, this.name)
-    prepare, augment = source.prepare(device), augmenter(this, banks)
+    of = (this.path, precision, workers, this.name)
     try:
         return train(state, settings, shard, reader, held_out, *of, stopped, ranks, adapt_reader, prepare, augment)
     finally:
@@ -145,11 +136,35 @@ def same_bytes_each_time() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
 
 
-def build_state(this: Run, sampler: Chunks, feature_dim: int, precision: Precision, key: str = "") -> TrainingState:
-    """A run's network, head and optimiser before the first step."""
-    settings, device = this.system.training, precision.device
+def read_set(source: Source) -> tuple[Reader, dict[str, str]]:
+    """The reader of a set, and the speakers of what it reads. Raises DataError if they are not all known."""
+    reader, utt2spk = source.reader(), DataDir.read(source.folder).utt2spk
+    if unknown := reader.num_frames.keys() - utt2spk.keys():
+        raise DataError(f"{source.folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
+    return reader, utt2spk
+
+
+def require_made_alike(source: Source, other: Source) -> None:
+    """Raise DataError if the features of another set were made in another way than those of the training set."""
+    for key, was, now in differences(source.front_end(), other.front_end()):
+        raise DataError(f"{other.folder} was made with {key} = {now}, {source.folder} with {was}; run stage 1")
+
+
+def build_state(
+    this: Run, source: Source, reader: Reader, sampler: Chunks, precision: Precision, key: str = ""
+) -> TrainingState:
+    """A run's network, head and optimiser before the first step.
+
+    Raises ConfigError if the shortest chunk is shorter than the network takes.
+    """
+    settings, device, feature_dim = this.system.training, precision.device, source.dim(reader)
     torch.manual_seed(this.seed)
     model = build_model(this.system, feature_dim).to(device)
+    if (frames := source.num_frames(sampler.chunk_frames[0])) < model.min_frames:
+        raise ConfigError(
+            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {frames} frames, the network needs"
+            f" {model.min_frames}"
+        )
     head = build_head(this.system.loss, model.output_dim, len(sampler.speakers), sampler.together).to(device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, feature_dim, key)
@@ -159,31 +174,27 @@ def build_state(this: Run, sampler: Chunks, feature_dim: int, precision: Precisi
     return state
 
 
-def build_sampler(
-    settings: Training,
-    num_frames: Mapping[str, int],
-    utt2spk: Mapping[str, str],
-    chunk_frames: tuple[int, int],
-    min_frames: int,
-    seed: int,
-) -> Chunks:
+def build_sampler(settings: Training, reader: Reader, utt2spk: Mapping[str, str], seed: int) -> Chunks:
     """The epochs that the settings ask for; raises a UserError if the training set does not make any."""
-    of = (num_frames, utt2spk, chunk_frames, settings.batch_size, seed, min_frames, settings.min_speaker_utts)
+    rate = reader.frames_per_s
+    chunk_frames = tuple(round(seconds * rate) for seconds in settings.chunk_s)
+    of = (reader.num_frames, utt2spk, chunk_frames, settings.batch_size, seed, round(settings.min_utt_s * rate))
+    limits = {"min_utts": settings.min_speaker_utts, "frames_per_s": rate}
     if settings.groups:
-        return SpeakerGroups(*of, **settings.groups.model_dump())
+        return SpeakerGroups(*of, **limits, **settings.groups.model_dump())
     if settings.chunks_per_recording:
-        return EveryRecording(*of, chunks_per_recording=settings.chunks_per_recording)
-    return BalancedChunks(*of, chunks_per_speaker=settings.chunks_per_speaker)
+        return EveryRecording(*of, **limits, chunks_per_recording=settings.chunks_per_recording)
+    return BalancedChunks(*of, **limits, chunks_per_speaker=settings.chunks_per_speaker)
 
 
-def why_dropped(sampler: Chunks, shortest: int, min_frames: int) -> dict[str, str]:
+def why_dropped(sampler: Chunks, settings: Training) -> dict[str, str]:
     """By utterance, why it is not trained on: too short, or of a speaker with too few."""
     limit = (
-        f"the shortest chunk has {shortest}"
-        if shortest > min_frames
-        else f"training.min_utt_s asks for more than {min_frames}"
+        f"the shortest chunk has {settings.chunk_s[0]:g}"
+        if settings.chunk_s[0] > settings.min_utt_s
+        else f"training.min_utt_s asks for more than {settings.min_utt_s:g}"
     )
-    reasons = {utt: f"{n} voiced frames, {limit}" for utt, n in sampler.too_short.items()}
+    reasons = {utt: f"{speech(n, sampler.frames_per_s)}, {limit}" for utt, n in sampler.too_short.items()}
     for utt, n in sampler.too_few.items():
         few = f"its speaker has {n} utterances that are long enough"
         reasons[utt] = f"{few}, {sampler.enough_utts} is {sampler.min_utts}"
@@ -195,12 +206,11 @@ def beside(sampler: Chunks, source: Source, other: Source) -> tuple[WithUnlabell
 
     Raises DataError if its features were made in another way than those of the training set.
     """
-    reader = other.reader()
-    for key, was, now in differences(source.front_end(), other.front_end()):
-        raise DataError(f"{other.folder} was made with {key} = {now}, {source.folder} with {was}; run stage 1")
+    reader, rate = other.reader(), sampler.frames_per_s
+    require_made_alike(source, other)
     both = WithUnlabelled(sampler, reader.num_frames)
-    limit = f"the shortest chunk has {sampler.chunk_frames[0]}"
-    return both, reader, {utt: f"unlabelled, {n} voiced frames, {limit}" for utt, n in both.too_short.items()}
+    limit = f"the shortest chunk has {sampler.chunk_frames[0] / rate:g}"
+    return both, reader, {utt: f"unlabelled, {speech(n, rate)}, {limit}" for utt, n in both.too_short.items()}
 
 
 def begin_with(model: torch.nn.Module, other: Run) -> None:
@@ -211,7 +221,8 @@ def begin_with(model: torch.nn.Module, other: Run) -> None:
     other.require_trained()
     trained = load_model(other).state_dict()
     own = model.state_dict()
-    wanted = {name for name in own if not name.startswith("top.")}
+    # The layer on top is `top` of the trunk, which stands behind normalisation in some networks (`Normalised.trunk`).
+    wanted = {name for name in own if not name.removeprefix("trunk.").startswith("top.")}
     if trained.keys() != wanted or any(trained[name].shape != own[name].shape for name in wanted):
         differ = first_few(sorted(trained.keys() ^ wanted) or [n for n in wanted if trained[n].shape != own[n].shape])
         raise ConfigError(f"training.start_from: the network of {other.path} is another one ({differ} differ)")

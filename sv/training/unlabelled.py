@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sv.errors import DataError
-from sv.training.sampler import Batch, Chunks
+from sv.training.sampler import Batch, Chunks, speech
 
 
 class WithUnlabelled:
@@ -26,7 +26,7 @@ class WithUnlabelled:
 
     Args:
         labelled: whose batches they are.
-        num_frames: (voiced) frames of each unlabelled recording.
+        num_frames: (voiced) frames, or samples, of each unlabelled recording.
     Raises:
         DataError: no recording is long enough.
     """
@@ -38,7 +38,9 @@ class WithUnlabelled:
         self._recordings = sorted(num_frames.keys() - self.too_short.keys())
         self._num_frames = num_frames
         if not self._recordings:
-            raise DataError(f"no unlabelled utterance has {shortest} (voiced) frames; lower training.chunk_s")
+            raise DataError(
+                f"no unlabelled utterance has {speech(shortest, labelled.frames_per_s)}; lower training.chunk_s"
+            )
 
     def __len__(self) -> int:
         """Batches of an epoch."""

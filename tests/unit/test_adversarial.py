@@ -214,7 +214,7 @@ def test_those_too_short_are_left_out_with_a_line(train, sets):
     assert 0 < len(short) < 12
     dropped = dict(line.split(" ", 1) for line in (run.path / "dropped.txt").read_text().splitlines())
     for utt, n in short.items():
-        assert dropped[utt] == f"unlabelled, {n} voiced frames, the shortest chunk has 60"
+        assert dropped[utt] == f"unlabelled, 0.{n:02d} s of (voiced) speech, the shortest chunk has 0.6"
     assert f"12 unlabelled ({len(short)} too short: dropped.txt)" in (run.path / "log" / "train.log").read_text()
 
 

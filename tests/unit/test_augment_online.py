@@ -20,6 +20,7 @@ from sv.data.audio import read_audio
 from sv.data.datadir import DataDir
 from sv.errors import AudioError, ConfigError, DataError
 from sv.features.wave_reader import WaveReader
+from sv.records import record_of
 from sv.training.loader import batches
 from sv.training.sampler import EveryRecording
 
@@ -256,13 +257,14 @@ def test_stage_2_makes_the_banks_once(corpora, tmp_path, make):
 
 
 def test_what_lacks_stops_or_is_said_and_left_out(corpora, tmp_path, make):
-    """By the configuration; the other ways stay as likely to each other, and a bank of an earlier MUSAN goes."""
+    """By the configuration; the other ways stay as likely to each other, and a bank of a MUSAN that had more goes."""
     out, rirs = tmp_path / "bank", materials(corpora)[2:]
     make("--conf", VOXSRC, *materials(corpora), out)
+    (tmp_path / "nothing").mkdir()
     assert "voxsrc: noise: no MUSAN is given; give the whole corpus with --data-root musan=DIR" in refused(
         make("--conf", VOXSRC, *rirs, out)
     )
-    code, said, _ = make("--conf", PARTIAL, *rirs, out)
+    code, said, _ = make("--conf", PARTIAL, *rirs, "--musan", tmp_path / "nothing", out)
     assert (code, said.count("; no crop is augmented that way")) == (0, 3)
     augment = OnlineAugmenter.of(read_online_augmentation(PARTIAL), out, RATE)
     assert augment.left_out == ("noise", "music", "babble")
@@ -271,6 +273,34 @@ def test_what_lacks_stops_or_is_said_and_left_out(corpora, tmp_path, make):
     assert 150 < ways["clean"] < 250
     with pytest.raises(DataError, match=r"music\.16000\.index is missing; run stage 2"):
         OnlineAugmenter.of(read_online_augmentation(VOXSRC), out, RATE)
+
+
+def test_a_bank_of_a_corpus_that_is_not_given_stays(corpora, tmp_path, make):
+    """Other systems draw from it; and where a way may lack its material, that of an earlier call is what it has."""
+    out, musan, rirs = tmp_path / "bank", materials(corpora)[:2], materials(corpora)[2:]
+    make("--conf", VOXSRC, *materials(corpora), out)
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    for given, lacking in ((rirs, "noise: no MUSAN is given"), (musan, "reverb: no impulse responses are given")):
+        code, said, _ = make("--conf", PARTIAL, *given, out)
+        assert code == 0
+        assert f"voxsrc_partial: {lacking}; {out} has some of an earlier time, which is taken\n" in said
+        assert "no crop is augmented that way" not in said
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    assert not OnlineAugmenter.of(read_online_augmentation(PARTIAL), out, RATE).left_out
+
+
+def test_training_depends_on_all_the_banks_that_it_needs(corpora, tmp_path, make, monkeypatch):
+    """One that is gone is an error before anything is concluded from it; in a dry run stage 2 may be yet to make it."""
+    out = tmp_path / "bank"
+    make("--conf", VOXSRC, *materials(corpora), out)
+    stop, skip = read_online_augmentation(VOXSRC), read_online_augmentation(PARTIAL)
+    whole = inputs(stop, out, RATE)
+    index_file(out, "music", RATE).unlink()
+    assert [path for path in whole if path not in inputs(skip, out, RATE)] == [record_of("bank_music_16000", out)]
+    with pytest.raises(DataError, match=r"music\.16000\.index is missing; run stage 2"):
+        inputs(stop, out, RATE)
+    monkeypatch.setenv("SV_DRY_RUN", str(tmp_path))
+    assert inputs(stop, out, RATE) == whole
 
 
 def test_no_way_at_all_is_refused(tmp_path):
@@ -299,6 +329,7 @@ def test_every_configuration_is_valid_and_says_what_it_is(path):
         ("music", "weight", 0, "ways.music.weight: "),
         ("clean", "snr_db", [0, 1], "unknown key ways.clean.snr_db"),
         ("reverb", "name", "room", "ways.reverb.name: 'room' is not one of"),
+        ("reverb", "rooms", {"smallroom": 1, "noise": 1}, "ways.reverb.rooms: noise is the name of a kind of"),
     ],
 )
 def test_mistakes_in_a_configuration_name_the_key(tmp_path, way, key, value, said):

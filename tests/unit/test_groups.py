@@ -169,7 +169,7 @@ def test_speakers_without_a_whole_group_are_left_out_and_the_setting_is_named():
     stricter = sampler([4, 5, 2, 4, 3], batch_size=6, utterances=3, min_utts=4)
     assert stricter.speakers == ["s000", "s001", "s003"]
     assert (stricter.enough_utts, stricter.min_utts) == ("training.min_speaker_utts", 4)
-    with pytest.raises(DataError, match=r"1 of the training set's 3 have 3 utterances of 20 .* training\.groups\.utt"):
+    with pytest.raises(DataError, match=r"1 of the training set's 3 have 3 utterances of 0\.2 s .* training\.groups"):
         sampler([2, 5, 1], batch_size=6, utterances=3)
 
 

@@ -1,5 +1,6 @@
 """What a training is judged by: which chunks, what of them, of its own speakers and of others."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -30,7 +31,7 @@ FP32 = Precision.of("fp32", torch.device("cpu"))
 class Reader:
     """A reader's lengths, which is all that is asked of it."""
 
-    num_frames = NUM_FRAMES
+    num_frames, frames_per_s = NUM_FRAMES, 100.0
 
 
 def chunks(trained_on=ALL, known=ALL, length=35, utt2spk=UTT2SPK):
@@ -59,7 +60,9 @@ def test_chunks_are_the_middles_of_all_long_enough():
 
 
 def test_a_set_without_a_long_enough_utterance_is_one_line():
-    with pytest.raises(DataError, match="valid: no held-out utterance has 500"):
+    with pytest.raises(
+        DataError, match=r"valid: no held-out utterance has 5 s of \(voiced\) speech; lower training\.chunk_s"
+    ):
         chunks(length=500)
 
 
@@ -76,18 +79,25 @@ def test_strangers_beside_known_speakers_are_refused():
 
 @pytest.mark.parametrize("few", [["s0-3", "s0-2"], ["s0-3", "s1-3", "s2-3"]])
 def test_strangers_that_make_no_error_rate_are_refused(few):
-    with pytest.raises(DataError, match="two held-out speakers, and two utterances of one, with 150"):
+    with pytest.raises(DataError, match=r"two held-out speakers, and two utterances of one, with 1\.5 s of"):
         HeldOutChunks.of(
-            type("Of", (), {"num_frames": dict.fromkeys(few, 200)})(),
+            type("Of", (), {"num_frames": dict.fromkeys(few, 200), "frames_per_s": 100})(),
             {utt: UTT2SPK[utt] for utt in few}, ["a"], ["a"], 150, 4, Path("valid"),
         )  # fmt: skip
 
 
 @pytest.mark.parametrize("most", [7, 9, 17])
 def test_of_many_strangers_each_is_heard_alike(monkeypatch, most):
-    """By hand: take turns among the speakers that still have an utterance, until there are enough."""
+    """By hand: take turns among the speakers that still have an utterance, until there are enough.
+
+    Of training speakers, all chunks stay, and the same ones are paired.
+    """
     monkeypatch.setattr(held_out, "MOST_PAIRED", most)
-    found = Counter(c.speaker for c in all_of(chunks(["a"], ["a"], length=45)))
+    strangers, own = chunks(["a"], ["a"], length=45), chunks(length=45)
+    found = Counter(c.speaker for c in all_of(strangers))
+    assert strangers.paired == list(range(len(strangers)))
+    assert len(own) == sum(n >= 45 for n in NUM_FRAMES.values())
+    assert [all_of(own)[place] for place in own.paired] == all_of(strangers)
     queues = [sum(n >= 45 for u, n in NUM_FRAMES.items() if UTT2SPK[u] == speaker) for speaker in ALL]
     turns = [s for turn in range(max(queues)) for s, count in enumerate(queues) if count > turn]
     assert found == Counter(turns[:most])
@@ -118,6 +128,12 @@ def test_accuracy_is_of_single_chunks_in_evaluation_mode(tmp_path):
                 losses.append(loss.item())
                 correct.append(int(logits_1S.argmax()) == speaker)
     assert means.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    places = [1, 4, 5, 8, 9, 10]
+    some = [all_of(held)[place] for place in places]
+    with torch.no_grad():
+        e_NE = torch.cat([model.embed(torch.from_numpy(reader.chunk(c.utterance, c.start, 40))[None]) for c in some])
+    eer = evaluate(model, head, dataclasses.replace(held, paired=places), FP32).eer
+    assert eer == pytest.approx(pairs_eer(e_NE, torch.tensor([c.speaker for c in some])))
     assert means.top1 == pytest.approx(sum(correct) / len(correct))
 
 

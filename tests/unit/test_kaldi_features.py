@@ -318,3 +318,13 @@ def test_examples_run():
     result = doctest.testmod(sv.features.kaldi)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("kind", ["fbank", "mfcc"])
+def test_float32_within_autocast(kind):
+    """As a training on a GPU calls it; products in halves would be off by hundredths."""
+    front_end = KaldiFeatures(KaldiFeatureConfig(kind))
+    wave_BN = noise(2 * 4000).view(2, 4000)
+    with torch.autocast("cpu", torch.bfloat16):
+        within_BTD = front_end(wave_BN)
+    assert torch.equal(within_BTD, front_end(wave_BN))

@@ -228,7 +228,8 @@ def test_utterances_too_short_for_a_chunk_are_listed(train, sets):
     voiced = dict(
         line.split() for line in (sets[0] / "feats" / "mfcc23_8k" / "utt2num_voiced").read_text().splitlines()
     )
-    assert dropped == {utt: f"{n} voiced frames, the shortest chunk has 60" for utt, n in voiced.items() if int(n) < 60}
+    why = "{:g} s of (voiced) speech, the shortest chunk has 0.6"
+    assert dropped == {utt: why.format(int(n) / 100) for utt, n in voiced.items() if int(n) < 60}
     assert dropped
 
 
@@ -239,7 +240,8 @@ def test_limits_on_utterances_and_speakers_are_obeyed_and_listed(train, sets):
     left = Counter(utt.split("-")[0] for utt, n in voiced.items() if n > 70)
     assert (left["spk01"], left["spk05"], min(left[f"spk0{s}"] for s in (0, 2, 3, 4))) == (0, 2, 3)
     run = train("exp", "training.min_utt_s=0.7", "training.min_speaker_utts=3", "training.epochs=1")
-    want = {utt: f"{n} voiced frames, training.min_utt_s asks for more than 70" for utt, n in voiced.items() if n <= 70}
+    why = "{:g} s of (voiced) speech, training.min_utt_s asks for more than 0.7"
+    want = {utt: why.format(n / 100) for utt, n in voiced.items() if n <= 70}
     few = "its speaker has 2 utterances that are long enough, training.min_speaker_utts is 3"
     want |= {utt: few for utt, n in voiced.items() if n > 70 and utt.startswith("spk05")}
     assert dict(line.split(" ", 1) for line in (run.path / "dropped.txt").read_text().splitlines()) == want

@@ -85,6 +85,7 @@ def test_every_chunk_is_in_one_part(count):
     for index in range(len(sampler)):
         shards = [Shard(sampler, Ranks(rank, count)) for rank in range(count)]
         sizes = [len(shard.batch(2, index).chunks) for shard in shards]
+        assert all(shard.sizes(index) == sizes for shard in shards)
         assert [shard.share(index) for shard in shards] == pytest.approx([n * count / sum(sizes) for n in sizes])
         assert sampler.size(index) == sum(sizes)
 
@@ -197,7 +198,7 @@ from sv.training.ranks import Ranks
 ranks = Ranks.join(torch.device("cpu"))
 x_BE = torch.arange(10.0).reshape(5, 2)
 mine_BE = x_BE[ranks.index :: ranks.count].clone().requires_grad_()   # 3 and 2 rows
-all_BE = ranks.gathered(mine_BE)
+all_BE = ranks.gathered(mine_BE, [3, 2])
 loss = (all_BE @ all_BE.T).tril().square().sum() / ranks.count        # every process has the same loss
 loss.backward()
 print(all_BE.detach().tolist(), mine_BE.grad.tolist(), sep="\\n")

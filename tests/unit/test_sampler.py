@@ -122,7 +122,7 @@ def test_too_few_speakers_left_names_the_limits():
     """All three settings that leave speakers out, where they do; in one line."""
     with pytest.raises(DataError) as caught:
         BalancedChunks(NUM_FRAMES, UTT2SPK, (20, 60), 8, 1, chunks_per_speaker=6, min_frames=60, min_utts=4)
-    assert "0 of the training set's 5 have 4 utterances of 61 (voiced) frames" in str(caught.value)
+    assert "0 of the training set's 5 have 4 utterances of 0.61 s of (voiced) speech" in str(caught.value)
     assert "lower training.chunk_s or training.min_utt_s or training.min_speaker_utts, or" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -134,10 +134,20 @@ def test_lengths_are_ten_frames_apart():
     assert lengths == set(range(203, 399, 10))
 
 
+def test_samples_are_a_tenth_of_a_second_apart_and_told_in_seconds():
+    """What a network that reads recordings counts in."""
+    samples, speakers = {"a-1": 5000, "b-1": 5000}, {"a-1": "a", "b-1": "b"}
+    least = {"chunks_per_speaker": 1, "frames_per_s": 8000.0}
+    chunks = BalancedChunks(samples, speakers, (2030, 3980), 2, 1, **least)
+    assert {batch.length for epoch in range(200) for batch in epoch_of(chunks, epoch)} == {2030, 2830, 3630}
+    with pytest.raises(DataError, match=r"have an utterance of 0\.75 s of \(voiced\) speech; lower"):
+        BalancedChunks(samples, speakers, (6000, 6000), 2, 1, **least)
+
+
 def test_one_speaker_alone_is_refused():
-    with pytest.raises(DataError, match="1 of the training set's 1 have an utterance of 20"):
+    with pytest.raises(DataError, match=r"1 of the training set's 1 have an utterance of 0\.2 s"):
         sampler({"a-1": 50}, {"a-1": "a"})
-    with pytest.raises(DataError, match="1 of the training set's 2 have an utterance of 20") as caught:
+    with pytest.raises(DataError, match=r"1 of the training set's 2 have an utterance of 0\.2 s") as caught:
         sampler({"a-1": 50, "b-1": 19}, {"a-1": "a", "b-1": "b"})
     assert "\n" not in str(caught.value)
 

@@ -1,13 +1,15 @@
 """How large a batch may be: the line through two measurements, against a third; what is said and what refused."""
 
 import re
+import shutil
 
 import pytest
+import torch
 from commands import refused, run_command
 from trainings import small_run, write_sets
 
 from sv.errors import UserError
-from sv.training.memory import Fit, Measured, measure
+from sv.training.memory import Fit, Measured, _measure, measure
 
 
 def measured(chunks, peak, most=None):
@@ -68,6 +70,11 @@ def test_what_is_said_adds_up(sets, tmp_path, monkeypatch, capsys):
     assert "3000 are all speakers, 2 of each" in out
     said = refused(suggested(monkeypatch, capsys, run, sets, "--limit-gb", 0.5))
     assert "no three chunks fit into 0.50 GB; shorten training.chunk_s" in said
+    assert "training.batch_size=4\n" in suggested(monkeypatch, capsys, run, sets, "--limit-gb", 0.505)[1]
+    compared = small_run(tmp_path, "loss={name: ap}", *pairs)  # whose settings take six chunks or more
+    assert "training.batch_size=6\n" in suggested(monkeypatch, capsys, compared, sets, "--limit-gb", 0.506)[1]
+    said = refused(suggested(monkeypatch, capsys, compared, sets, "--limit-gb", 0.505))
+    assert "no three groups of 2 chunks fit into 0.51 GB; shorten training.chunk_s" in said
 
 
 def test_a_batch_larger_than_the_speakers_can_be_asked_about(sets, tmp_path, monkeypatch, capsys):
@@ -77,6 +84,24 @@ def test_a_batch_larger_than_the_speakers_can_be_asked_about(sets, tmp_path, mon
     _, out, _ = suggested(monkeypatch, capsys, run, sets, "--measure", 1000, 4000)
     assert re.search(r"batch_size=12\n  measured on cpu, chunks of 50 frames: [\d.]+ GB with 1000", out)
     assert "but 12 are all speakers, 2 of each" in out
+
+
+def test_an_utterance_without_a_speaker_is_one_line_as_in_training(sets, tmp_path, monkeypatch, capsys):
+    train = shutil.copytree(sets[0], tmp_path / "train")
+    table = train / "feats" / "mfcc23_8k" / "utt2spk"
+    first, *others = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(others))
+    said = refused(suggested(monkeypatch, capsys, small_run(tmp_path), [train]))
+    assert f"{table}: no speaker for 1 utterances: {first.split()[0]}" in said
+
+
+def test_a_network_that_does_not_fit_is_as_a_step_that_does_not(sets, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("sv.training.memory.build_state", full)
+    with pytest.raises(MemoryError):
+        _measure(small_run(tmp_path).path, sets[0], 0, 8)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`train` and `extract` as a user starts them: killed and resumed, one job and two, and their one-line refusals."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import refused, run_command
 from feature_sets import write_features
 from trainings import small_run, small_system, write_sets
 
 from sv.cli import extract, train
 from sv.data.vectors import Vectors
-from sv.errors import ConfigError, DataError
+from sv.errors import ConfigError, DataError, UserError
 from sv.features.files import FeatureReader
 from sv.launch import JobsFailed
 from sv.models.extraction import embeddings
@@ -131,10 +133,12 @@ def test_a_resnet_is_trained_by_a_margin_loss_and_extracted(sets, tmp_path, monk
 TINY_RESNET = "model={trunk: resnet1d, blocks: [1, 1, 1, 1], channels: [8, 8, 16, 16], embedding_dim: 12%s}"
 
 
-def test_a_network_starts_from_anothers_and_has_a_layer_on_top(sets, tmp_path):
+@pytest.mark.parametrize(("above", "normalise"), [("", "null"), ("trunk.", "{variance: true}")])
+def test_a_network_starts_from_anothers_and_has_a_layer_on_top(sets, tmp_path, above, normalise):
     """The weights of the trained one but for the top's; refused if it is not trained or is another network."""
-    first = small_run(tmp_path, TINY_RESNET % "", "backends.plda.lda_dim=3", "training.epochs=1", FAST)
-    settings = (TINY_RESNET % ", top_dim: 6", "loss={name: am, margin: 0.1}", "backends.plda.lda_dim=3")
+    both = (f"normalise={normalise}", "backends.plda.lda_dim=3")
+    first = small_run(tmp_path, TINY_RESNET % "", "training.epochs=1", FAST, *both)
+    settings = (TINY_RESNET % ", top_dim: 6", "loss={name: am, margin: 0.1}", *both)
     plan = small_system(*settings, "training.epochs=1", "training.start_from=small", "training.optimiser.lr=1.0e-9")
     second = Run.create(tmp_path, "margin", 1, plan)
     with pytest.raises(DataError, match=r"small/seed1: its network is not trained to the end"):
@@ -142,15 +146,62 @@ def test_a_network_starts_from_anothers_and_has_a_layer_on_top(sets, tmp_path):
     train.train_run(first, *sets, ngpu=0, workers=0)
     train.train_run(second, *sets, ngpu=0, workers=0)
     before, after = (load_model(run).state_dict() for run in (first, second))
-    assert after.keys() - before.keys() == {"top.weight", "top.bias"}
+    assert after.keys() - before.keys() == {f"{above}top.weight", f"{above}top.bias"}
     assert all(
         torch.allclose(after[name], before[name], atol=1e-6)
         for name in before
         if "running" not in name and "num" not in name
     )
+    record_of("train", first.path).unlink()
+    with pytest.raises(DataError, match=r"small/seed1: its network is not trained to the end"):
+        train.train_run(second, *sets, ngpu=0, workers=0)
+    train.train_run(first, *sets, ngpu=0, workers=0)
+    train.train_run(second, *sets, ngpu=0, workers=0)
+    assert not (second.path / "checkpoints-before-1").exists()
     wider = small_system(TINY_RESNET % ", hidden_dim: 9, top_dim: 6", *settings[1:], "training.start_from=small")
-    with pytest.raises(ConfigError, match=r"the network of .*small/seed1 is another one \(embedding"):
+    with pytest.raises(ConfigError, match=rf"the network of .*small/seed1 is another one \({above}emb"):
         train.train_run(Run.create(tmp_path, "wider", 1, wider), *sets, ngpu=0, workers=0)
+
+
+def test_a_network_is_trained_anew_when_it_starts_from_another_of_anothers(sets, tmp_path, capsys):
+    """Which one is taken, the last, the best or a mean, is of that run's extraction, which its training has not."""
+    plan = small_system("training.start_from=small", "training.epochs=1")
+    first, second = small_run(tmp_path), Run.create(tmp_path, "second", 1, plan)
+    for run in (first, second, second):
+        train.train_run(run, *sets, ngpu=0, workers=0)
+    assert f"train {second.path}: unchanged, skipped" in capsys.readouterr().out
+    small_run(tmp_path, "extraction.checkpoint=best", "extraction.crops={count: 3}")
+    train.train_run(second, *sets, ngpu=0, workers=0)
+    assert 'runs again (start_from.checkpoint is "best", was "last")' in capsys.readouterr().out
+
+
+def out_of_memory(*_, **__):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate …\nmany lines")
+
+
+def test_a_full_gpu_is_one_line_that_says_what_to_lower(sets, trained, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        patched.setattr("sv.training.task.train", out_of_memory)
+        with pytest.raises(UserError, match=r"memory is full; .*/small/seed1: lower training\.batch_size \(steps/sug"):
+            train.train_run(small_run(tmp_path), *sets, ngpu=0, workers=0)
+    monkeypatch.setattr("sv.models.extraction.embeddings", out_of_memory)
+    said = refused(run_command(monkeypatch, capsys, "extract", "--ngpu", 0, trained.path, sets[1]))
+    assert f"{trained.path}: extract on the CPU (--ngpu 0), or see whether others use it too" in said
+
+
+def test_crops_shorter_than_the_network_takes_are_refused(sets, trained, tmp_path, monkeypatch, capsys):
+    shutil.copytree(trained.path, tmp_path / "small" / "seed1")
+    run = small_run(tmp_path, "training.epochs=1", "extraction.crops={count: 3, length_s: 0.14}")
+    said = refused(run_command(monkeypatch, capsys, "extract", "--ngpu", 0, run.path, sets[1]))
+    assert f"{run.path}: extraction.crops.length_s: 0.14 s are 14 frames, the network needs 15" in said
+
+
+def test_a_held_out_set_of_other_features_is_refused(sets, tmp_path):
+    valid = shutil.copytree(sets[1], tmp_path / "valid")
+    conf = valid / "feats" / "mfcc23_8k" / "feats.conf"
+    conf.write_text(re.sub("--low-freq=.*", "--low-freq=77", conf.read_text()))
+    with pytest.raises(DataError, match=r"valid/feats/mfcc23_8k was made with features\.low_freq = 77\.0, .*/train/"):
+        train.train_run(small_run(tmp_path), sets[0], valid, ngpu=0, workers=0)
 
 
 def test_a_training_ends_when_the_rate_is_at_its_least_and_is_then_left_alone(sets, tmp_path):

@@ -79,7 +79,7 @@ def test_chunks_begin_wherever_they_fit_or_anywhere_where_they_go_round():
 
 def test_those_too_short_are_named_and_none_left_is_one_line():
     assert both().too_short == {"call0": 15}
-    with pytest.raises(DataError, match="no unlabelled utterance has 20 ") as caught:
+    with pytest.raises(DataError, match=r"no unlabelled utterance has 0\.2 s of ") as caught:
         WithUnlabelled(labelled(), {"a": 19})
     assert "\n" not in str(caught.value)
 

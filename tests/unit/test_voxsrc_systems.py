@@ -1,5 +1,6 @@
 """Every system of the VoxSRC 2020 paper takes a step, embeds and scores: noise as speech, narrow networks."""
 
+import shutil
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from augment_corpora import write_musan, write_rirs
-from commands import exit_code, run_command
+from commands import exit_code, refused, run_command
 from data_dirs import write_data, write_lines
 from kaldi_files import ROOT
 
@@ -62,6 +63,22 @@ def test_there_are_all_of_them():
     """Q, QA, H, HA and EA 1 to 8, and FR-34."""
     wanted = {f"{family}{number}" for family in ("Q", "QA", "H", "HA", "EA") for number in range(1, 9)} | {"FR34"}
     assert wanted <= set(SYSTEMS)
+
+
+def test_a_bank_that_is_gone_costs_no_checkpoint(world, tmp_path, monkeypatch, capsys):
+    """Its training is refused, and with the bank back in its place it is as it was left."""
+    made = run_command(
+        monkeypatch, capsys, "configure", "--conf", world / "conf", "--exp", tmp_path, "--budget", "tiny", "QA1"
+    )
+    run, banks = Run.open(made[1].split("\t")[0]), shutil.copytree(world / "banks", tmp_path / "banks")
+    train = ("train", "--ngpu", 0, "--train", world / "train", "--valid", world / "valid", "--banks", banks, run.path)
+    assert run_command(monkeypatch, capsys, *train)[0] == 0
+    files = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    (banks / "music.16000.index").rename(banks / "aside")
+    assert "music.16000.index is missing; run stage 2" in refused(run_command(monkeypatch, capsys, *train))
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == files
+    (banks / "aside").rename(banks / "music.16000.index")
+    assert "unchanged, skipped" in run_command(monkeypatch, capsys, *train)[1]
 
 
 @pytest.mark.parametrize("name", [name for name in SYSTEMS if not name.startswith("F") or name == "FR34"])
