@@ -1,8 +1,14 @@
-"""Embeddings of whole recordings of any length, batched by length, in bounded memory."""
+"""Embeddings of whole recordings of any length, batched by length, or of crops.
+
+Memory is bounded but for networks that see all of a recording at once (`Embedder.equal_lengths`), and for the features
+of recordings that are read as such: there it grows with the longest one.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -13,6 +19,7 @@ from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
 
 BATCH_FRAMES = 6000  # frames that one forward pass holds, padding included
+READ_AHEAD = 8  # utterances
 
 
 @torch.inference_mode()
@@ -47,8 +54,8 @@ def wave_embeddings(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Utterances with their embeddings, float32 (E,), in C order, of recordings that `prepare` makes features of."""
     model.eval()
-    for utt in sorted(utterances):
-        x_TF = prepare(torch.from_numpy(reader.whole(utt))[None].to(device))[0]
+    for utt, wave_N in read_ahead(reader, sorted(utterances)):
+        x_TF = prepare(torch.from_numpy(wave_N)[None].to(device))[0]
         if len(x_TF) > BATCH_FRAMES:
             vector_E = model.embed_long(x_TF, BATCH_FRAMES)
         else:
@@ -72,13 +79,28 @@ def crop_embeddings(
     2020, section 3.3). An utterance that is shorter than a crop is repeated until it fills one.
     """
     model.eval()
-    for utt in sorted(utterances):
-        x_TF = reader.whole(utt)
+    for utt, x_TF in read_ahead(reader, sorted(utterances)):
         if len(x_TF) < length:
             x_TF = np.concatenate([x_TF] * -(-length // len(x_TF)))[:length]
         starts = np.linspace(0, len(x_TF) - length, count).astype(int)
         crops_BTF = torch.from_numpy(np.stack([x_TF[start : start + length] for start in starts]))
         yield utt, model.embed(prepare(crops_BTF.to(device))).float().cpu().numpy()
+
+
+def read_ahead(reader: Reader, utterances: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Utterances with their frames or samples, in their order; the next ones are read while these are worked on."""
+    with ThreadPoolExecutor(1) as thread:  # one: a reader's files are not for several at a time
+        waiting: deque[tuple[str, Future[np.ndarray]]] = deque()
+        try:
+            for utt in utterances:
+                waiting.append((utt, thread.submit(reader.whole, utt)))
+                if len(waiting) > READ_AHEAD:
+                    first, read = waiting.popleft()
+                    yield first, read.result()
+            for first, read in waiting:
+                yield first, read.result()
+        finally:
+            thread.shutdown(cancel_futures=True)
 
 
 def batches_by_length(

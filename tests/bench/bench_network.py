@@ -34,7 +34,7 @@ from sv.training.loop import Network
 from sv.training.optimiser import build_optimiser
 from sv.training.precision import Precision
 from sv.training.ranks import ALONE, Shard
-from sv.training.task import build_sampler
+from sv.training.task import build_sampler, read_set
 
 CONF = Path(__file__).parents[2] / "conf"
 SPEAKERS, UTTERANCES, SAMPLES = 100, 4, 64_000
@@ -100,7 +100,7 @@ def ours(this: Run, data: Path, steps: int, device: torch.device, precision: str
         for _, (x_BN, speaker_B) in zip(range(steps), stream, strict=False):
             x_BN, speaker_B = x_BN.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
             with number.autocast():
-                loss, _, _ = network(prepare(x_BN), speaker_B, 0.0)
+                loss, _, _ = network(prepare(x_BN), speaker_B, 0.0, [len(speaker_B)])
             optimiser.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
             scaler.step(optimiser)
@@ -112,9 +112,8 @@ def ours(this: Run, data: Path, steps: int, device: torch.device, precision: str
 
 def stream_of(this: Run, data: Path, workers: int = 0):
     """Batches without an end, and how many speakers."""
-    settings, reader = this.system.training, Source(this, data).reader()
-    lengths = tuple(round(seconds * reader.frames_per_s) for seconds in settings.chunk_s)
-    sampler = build_sampler(settings, reader.num_frames, DataDir.read(data).utt2spk, lengths, 0, this.seed)
+    reader, utt2spk = read_set(Source(this, data))
+    sampler = build_sampler(this.system.training, reader, utt2spk, this.seed)
     return iter(batches(Shard(sampler, ALONE), reader, 0, 10**6, workers)), len(sampler.speakers)
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from feature_sets import DIM, write_features
 
+from sv.errors import AudioError
 from sv.features.files import FeatureReader
-from sv.models.extraction import batches_by_length, crop_embeddings, embeddings
+from sv.models.extraction import READ_AHEAD, batches_by_length, crop_embeddings, embeddings, read_ahead
 from sv.models.normalised import Normalised
 from sv.models.resnet2d import ResNet2d
 from sv.models.xvector import CONTEXT, XVectorNet
@@ -107,3 +108,35 @@ def test_crops_are_at_regular_intervals_from_end_to_end(model, reader, count, le
             crop_TF = torch.from_numpy(x_TF[start : start + length])
             with torch.inference_mode():
                 np.testing.assert_allclose(vector, model.embed(crop_TF[None])[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
+class Counted:
+    """A reader that notes what it was asked for, and cannot read one utterance."""
+
+    def __init__(self):
+        self.asked = []
+
+    def whole(self, utt):
+        self.asked.append(utt)
+        if utt == "bad":
+            raise AudioError("bad: truncated")
+        return np.full(3, int(utt))
+
+
+def test_utterances_are_read_ahead_in_their_order_and_only_so_far():
+    reader, given = Counted(), []
+    for utt, x_T in read_ahead(reader, map(str, range(100))):
+        given.append(utt)
+        assert x_T.tolist() == [int(utt)] * 3
+        assert len(reader.asked) <= len(given) + READ_AHEAD
+    assert given == reader.asked == [str(n) for n in range(100)]
+
+
+def test_what_cannot_be_read_is_told_in_its_turn():
+    """Whoever stops early has nothing more read."""
+    reader = Counted()
+    ahead = read_ahead(reader, ["1", "2", "bad", *map(str, range(3, 100))])
+    assert [next(ahead)[0], next(ahead)[0]] == ["1", "2"]
+    with pytest.raises(AudioError, match="bad: truncated"):
+        next(ahead)
+    assert len(reader.asked) <= 3 + READ_AHEAD
