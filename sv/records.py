@@ -222,6 +222,14 @@ def unfinished(record: Path) -> bool:
     return not record.exists() and record.with_name(f"{record.stem}.begun.json").exists()
 
 
+def require_whole(record: Path) -> None:
+    """Raise DataError if the step of a record has not ended, or what it left is no longer as it left it.
+
+    Of a step without a record, as of files that came from elsewhere, nothing is known and nothing required.
+    """
+    _of_input(record)
+
+
 def holds(record: Path) -> bool:
     """Whether a step's record is there and its inputs are still those that it names.
 
@@ -229,7 +237,10 @@ def holds(record: Path) -> bool:
     """
     stored, _ = _read(record)
     folder = record.parent.parent
-    return stored is not None and all(_same(folder / name, was) for name, was in stored["inputs"].items())
+    # Inputs are named by their paths from the folder, which are to be read as they were made, whatever is a link.
+    return stored is not None and all(
+        _same(Path(os.path.normpath(folder / name)), was) for name, was in stored["inputs"].items()
+    )
 
 
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from sv.data.partitions import PARTITIONS, read_partitions
 from sv.data.tables import write_lines
 from sv.data.trials import Trials, speakers_of
 from sv.errors import ConfigError, DataError
-from sv.records import Step, counts_of, dry_run, holds, record_of, unfinished
+from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
@@ -151,15 +151,36 @@ def tsne(args: argparse.Namespace) -> list[Path]:
 
 
 def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
-    """The other runs below a folder that have scores of one of the lists, and are not just being trained anew."""
+    """The other runs below a folder that have scores of one of the lists, all of it as its steps left it."""
     known = {this.path.absolute() for this in runs}
     return [
         this
         for this in filter(None, map(readable, sorted(exp.glob("*/seed*"))))
-        if this.path.absolute() not in known
-        and not any(map(unfinished, this.trainings()))
-        and any(this.scores(name, backend).exists() for name in names for backend in this.system.scored_by)
+        if this.path.absolute() not in known and has_whole_scores(this, names)
     ]
+
+
+def has_whole_scores(this: Run, names: list[str]) -> bool:
+    """Whether a run has scores of one of the lists; False with a line if a step was cut short, or its files changed.
+
+    What stops the report of a run that was asked for must not stop that of others.
+    """
+    there = [
+        (name, backend) for name in names for backend in this.system.scored_by if this.scores(name, backend).exists()
+    ]
+    searched = this.system.ensemble and this.system.ensemble.search
+    made_of = [*this.trainings(), *([record_of("fuse", this.weights().parent)] if searched else [])]
+    try:
+        for record in made_of if there else ():
+            require_whole(record)
+        for name, backend in there:
+            path = this.scores(name, backend)
+            require_whole(record_of(path.name, path.parent))
+            holds(calibrated_record(this, name, backend))
+    except DataError as error:
+        print(f"report: a run is left out, {error}")
+        return False
+    return bool(there)
 
 
 def readable(path: Path) -> Run | None:

@@ -310,6 +310,43 @@ def test_another_run_of_an_earlier_version_is_left_out_with_a_line(scored, monke
     assert "report: a run is left out, exp/old/seed1/config.yaml: unknown key" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("what", ["scores", "calibration", "training"])
+@pytest.mark.parametrize("dry", [False, True])
+def test_another_run_with_a_step_cut_short_is_left_out_with_a_line(scored, monkeypatch, capsys, tmp_path, what, dry):
+    """Be it calibrated, as here, or not; asked for itself, it is refused with the same words."""
+    (this, other), trials = scored
+    for backend in ("cosine", "plda"):
+        Step(f"vox1_o.{backend}", other.path / "scores").done([other.scores("vox1_o", backend)])
+    Trials([f"c{i}" for i in trials.enrol], [f"c{i}" for i in trials.test], trials.is_target).write("data/trials_cal")
+    Path("data/utt2spk").write_text("".join(f"c{utt} c{utt[:3]}\n" for utt in sorted({*trials.enrol, *trials.test})))
+    for backend in ("cosine", "plda"):
+        write_scores(other.scores("cal", backend), Trials.read("data/trials_cal"), read_scores(
+            other.scores("vox1_o", backend), trials
+        ))  # fmt: skip
+    monkeypatch.setattr(
+        "sys.argv", ["calibrate", "--calibration", "data/trials_cal", str(other.path), "data/test/trials_vox1_o"]
+    )
+    calibrate.main()
+    began = {
+        "scores": ("vox1_o.plda", other.path / "scores"),
+        "calibration": ("calibrate.plda", other.path / "calibration"),
+        "training": ("train", other.path),
+    }[what]
+    Step(*began).begin()
+    lists = ("--out", "report", "--trials", "data/test/trials_vox1_o")
+    with pytest.raises(DataError, match="was begun and has not ended"):
+        command(monkeypatch, *lists, other.path)
+    if dry:
+        (tmp_path / "dry").mkdir()
+        monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
+    capsys.readouterr()
+    command(monkeypatch, *lists, "--others", "exp", this.path)
+    out = capsys.readouterr().out
+    assert f"report: a run is left out, {began[1]}: {began[0]} was begun and has not ended; run its stage again" in out
+    if not dry:
+        assert {row["seed"] for row in json.loads(Path("report/results.json").read_text())} == {this.seed}
+
+
 def test_what_trained_and_made_it_stands_below_the_table(scored, monkeypatch):
     run = scored[0][0]
     Step("train", run.path).done([], epochs=16, utterances=1800, speakers=200)
