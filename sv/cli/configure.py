@@ -63,8 +63,9 @@ def main() -> None:
         check_augmentation(name, system, args.conf, args.corpora)
         if system.ensemble and system.ensemble.normalise != "none" and not args.calibrate:
             raise ConfigError(
-                f"system {name}: ensemble.normalise: {system.ensemble.normalise} are those of a calibration list; hold"
-                " speakers out for one with --calibration-speakers N"
+                f"system {name}: ensemble.normalise: {system.ensemble.normalise} are those of a calibration list, and"
+                " there is none; hold speakers out for one with --calibration-speakers N or, in a recipe that has"
+                " trials of its own to calibrate on, name the root that they are in"
             )
         if system.ensemble and system.ensemble.search and not args.tune:
             raise ConfigError(
