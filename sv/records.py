@@ -43,6 +43,7 @@ class Step:
         settings: of options and configuration, those that decide the outputs; numbers, text, lists and mappings.
         digests: of inputs that are no single file, by what they are, as {"recordings": …}.
         version: of the step's code; raise it when the same inputs give other outputs.
+        also: other folders that it fills, which a dry run is to know of.
 
     In a forced run every step runs; in a dry run none does, and each says what it would do.
     """
@@ -56,8 +57,10 @@ class Step:
         settings: Mapping[str, Any] | None = None,
         digests: Mapping[str, str] | None = None,
         version: int = 1,
+        also: Iterable[Path] = (),
     ) -> None:
         self.name, self.folder, self.version = name, folder, version
+        self._filled = [folder, *also]
         self.settings: dict[str, Any] = json.loads(json.dumps(settings or {}))  # as a record gives them back
         self._digests = dict(digests or {})
         self._inputs = list(dict.fromkeys(inputs))
@@ -80,7 +83,7 @@ class Step:
         if folder := dry_run():
             if why or stored is None:
                 with (folder / "changes").open("a", encoding="utf-8") as out:
-                    out.write(f"{self.name}\t{self.folder.absolute()}\n")
+                    out.writelines(f"{self.name}\t{filled.absolute()}\n" for filled in self._filled)
             print(f"{self}: " + (f"would run: {why or 'not done yet'}" if why or stored is None else "unchanged"))
             return True
         if why and (stored is not None or damaged):

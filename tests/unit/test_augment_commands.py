@@ -139,6 +139,23 @@ def test_an_unreadable_response_is_told_or_dropped(tmp_path):
     assert "nothing can be used of simulated_rirs/smallroom; it is left out" in said
 
 
+@pytest.mark.parametrize(
+    ("corpus", "write", "file"),
+    [
+        ("musan", write_musan, "noise/made-up/noise-1.wav"),
+        ("rirs", write_rirs, "simulated_rirs/smallroom/Room002/Room002-00001.wav"),
+    ],
+)
+def test_a_link_to_nowhere_is_told_or_dropped(tmp_path, corpus, write, file):
+    """As any file that cannot be read."""
+    root, out = write(tmp_path / "root"), tmp_path / "out"
+    (root / file).unlink()
+    (root / file).symlink_to(tmp_path / "gone.wav")
+    assert "--drop-bad-audio" in refused(prepare(corpus, root, out))
+    assert prepare(corpus, root, out, "--drop-bad-audio")[0] == 0
+    assert "unchanged, skipped" in prepare(corpus, root, out, "--drop-bad-audio")[1]
+
+
 def test_copies_are_a_valid_set_that_is_read_without_permission(command, clean, material):
     """Every recording of it can be opened by our reader, as long as the clean one; a second run does nothing."""
     out = clean.with_name("aug")
