@@ -22,7 +22,7 @@ from sv.data.validate import validate
 from sv.features.files import FeatureReader, front_end, inputs
 from sv.records import settings_of
 
-KALDI, PARTIAL = (ROOT / "conf/augment" / f"{name}.yaml" for name in ("kaldi", "kaldi_partial"))
+KALDI, PARTIAL, SRE16 = (ROOT / f"conf/augment/{name}.yaml" for name in ("kaldi", "kaldi_partial", "kaldi_sre16"))
 MFCC = ROOT / "conf/features/mfcc23_8k.conf"
 ENERGY = ROOT / "conf/vad/energy.conf"
 ENDINGS = ("reverb", "noise", "music", "babble")
@@ -186,6 +186,14 @@ def test_what_is_missing_stops_or_is_left_out(command, clean, material):
         "--set augment=null",
     ):
         assert part in line
+    assert "--set augment=kaldi_sre16_partial" in refused(
+        command("augment_data", "--conf", SRE16, *material, clean, out)
+    )
+    alone = clean.with_name("alone.yaml")
+    alone.write_bytes(KALDI.read_bytes())
+    assert "with --data-root musan=DIR, or train without copies" in refused(
+        command("augment_data", "--conf", alone, *material, clean, out)
+    )
     (material[3] / "rir_list_smallroom").unlink()
     line = refused(command("augment_data", "--conf", KALDI, *material, clean, out))
     assert "reverb: " in line
