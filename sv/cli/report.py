@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sv.cli import Parser, run
 from sv.cli.ensemble import found_weights
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
-from sv.data.partitions import PARTITIONS, read_partitions
+from sv.data.partitions import PARTITIONS, cells_of, read_partitions
 from sv.data.tables import write_lines
 from sv.data.trials import Trials, speakers_of
 from sv.errors import ConfigError, DataError
@@ -51,7 +52,7 @@ def main() -> None:
     from sv.report.figures import actual_costs, equalised_actual_cost, equalised_figures, figures
 
     step.begin()
-    several_seeds = len({this.seed for this in runs}) > 1
+    titles = titles_of(runs)
     rows: list[Row] = []
     images: list[str] = []
     for path in args.trials:
@@ -64,9 +65,9 @@ def main() -> None:
         is_synthetic = read_label(path.parent) is not None
         partitions = path.parent / PARTITIONS
         all_cells = read_partitions(partitions, trials) if partitions.exists() else None
-        for this in runs:
+        for this, run_title in zip(runs, titles, strict=True):
             scored = scored_trials(trials, this.dropped(name))
-            cells = all_cells if scored is trials or not all_cells else read_partitions(partitions, scored)
+            cells = all_cells and cells_of(scored, trials, all_cells)
             for backend in this.system.scored_by:
                 if this.path not in args.runs and not this.scores(name, backend).exists():
                     continue
@@ -82,9 +83,8 @@ def main() -> None:
                         found |= equalised_actual_cost(scored, llr_N, cells)
                 found |= {"is_synthetic": is_synthetic, "tuned_for": tuned_for(this, path)}
                 rows.append(row_of(this, backend, name, found, len(trials)))
-                seed = f" seed {this.seed}" if several_seeds else ""
                 here = ", tuned here" if rows[-1].tuned_for else ""
-                curves[f"{this.name}{seed} / {shown(this, backend)}{here}"] = roc
+                curves[f"{run_title} / {shown(this, backend)}{here}"] = roc
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
         title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
@@ -125,12 +125,25 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         if is_calibrated(this, name, backend)
         for path in (calibrated_record(this, name, backend), this.calibration(backend))
     ]
-    published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
+    dumped = [this.system.model_dump(mode="json")["published"] for this in runs]
+    published = dict(zip(titles_of(runs), dumped, strict=True))
     settings = {"title": args.title, "note": args.note, "published": published}
     pictures = [args.tsne] if args.tsne else []
     weights = [this.weights() for this in runs if this.system.ensemble and this.system.ensemble.search]
     made_of = [*args.trials, *weights, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
     return Step("report", args.out, inputs=made_of, settings=settings)
+
+
+def titles_of(runs: list[Run]) -> list[str]:
+    """What each run is called beside the others: with its seed or its path where these tell it from another."""
+    several_seeds = len({this.seed for this in runs}) > 1
+    count = Counter((this.name, this.seed) for this in runs)
+    return [
+        this.name
+        + (f" seed {this.seed}" if several_seeds else "")
+        + (f" ({this.path})" if count[this.name, this.seed] > 1 else "")
+        for this in runs
+    ]
 
 
 def say(args: argparse.Namespace) -> None:

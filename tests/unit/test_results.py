@@ -1,6 +1,7 @@
 """The results table: figures of a list counted by hand, its text, and the report that a command leaves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from sv.cli import calibrate, report
 from sv.data.datadir import DataDir
-from sv.data.partitions import write_partitions
+from sv.data.partitions import read_partitions, write_partitions
 from sv.data.tables import write_table
 from sv.data.trials import Trials, speakers_of
 from sv.errors import DataError
@@ -283,6 +284,24 @@ def test_every_seed_has_its_curve(scored, monkeypatch):
     assert list(drawn) == [f"published seed {seed} / {b}" for seed in (1, 2) for b in ("cosine", "plda")]
 
 
+def test_runs_of_one_name_and_seed_have_a_curve_each(scored, monkeypatch):
+    """Of two places: told apart by their paths, and a change of what the second's paper reports is a change."""
+    (run, _), _ = scored
+    shutil.copytree("exp", "there/exp")
+    there = Path("there") / run.path
+    drawn = {}
+    monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
+    options = ("--out", "report", "--trials", "data/test/trials_vox1_o", run.path, there)
+    command(monkeypatch, *options)
+    assert list(drawn) == [f"published ({path}) / {b}" for path in (run.path, there) for b in ("cosine", "plda")]
+    for path in (run.path, there):
+        config = path / "config.yaml"
+        config.write_text(config.read_text().replace("6.1", "7.1"))
+        drawn.clear()
+        command(monkeypatch, *options)
+        assert len(drawn) == 4
+
+
 def test_unchanged_report_has_the_same_bytes(scored, monkeypatch):
     """Date and time are nowhere in it."""
     for out in ("a", "b"):
@@ -387,7 +406,10 @@ def test_lists_with_partitions_have_equalised_figures(scored, monkeypatch, capsy
         text = other.scores("vox1_o", backend).read_text().splitlines(keepends=True)
         kept = [line for line in text if line.split()[1] not in ("s00-1", "s11-2")]
         other.scores("vox1_o", backend).write_text("".join(kept))
+    reads = []
+    monkeypatch.setattr(report, "read_partitions", lambda *a: (reads.append(a), read_partitions(*a))[1])
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path, other.path)
+    assert len(reads) == 1
     rows = json.loads(Path("report/results.json").read_text())
     for found, this, listed in zip(rows[::2], (run, other), (trials, rest), strict=True):
         scores_N = read_scores(this.scores("vox1_o", "cosine"), listed)
