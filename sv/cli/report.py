@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sv.cli import Parser, run
-from sv.cli.ensemble import found_weights
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
 from sv.data.partitions import PARTITIONS, cells_of, read_partitions
 from sv.data.tables import write_lines
-from sv.data.trials import Trials, speakers_of
+from sv.data.trials import Trials, list_name, speakers_of
 from sv.errors import ConfigError, DataError
+from sv.members import found_weights
 from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
@@ -41,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
 
     runs = [Run.open(path) for path in args.runs]
-    names = [path.name.removeprefix("trials_") for path in args.trials]
+    names = [list_name(path) for path in args.trials]
     runs += others(args.others, runs, names) if args.others else []
     step = step_of(args, runs, names)
     if step.skip():
@@ -60,7 +60,7 @@ def main() -> None:
         trials = Trials.read(path)
         if trials.is_target is None:
             raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
-        name = path.name.removeprefix("trials_")
+        name = list_name(path)
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
         partitions = path.parent / PARTITIONS
