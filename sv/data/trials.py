@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,15 @@ class Trials:
     def num_targets(self) -> int:
         """How many trials are targets (0 where unlabelled)."""
         return 0 if self.is_target is None else int(self.is_target.sum())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Both ids of every trial."""
+        return list(zip(self.enrol, self.test, strict=True))
+
+    @cached_property
+    def has_repeats(self) -> bool:
+        """Whether a trial comes twice; found out once, as a list is not changed once it is read."""
+        return len(set(self.pairs())) < len(self)
 
     def with_ids(self, enrol_ids: set[str], test_ids: set[str]) -> tuple[Trials, dict[str, str]]:
         """The trials whose ids are among those given, and the ids that were not, with the reason."""

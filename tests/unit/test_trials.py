@@ -85,6 +85,12 @@ def test_lists_of_a_directory_are_found_by_name(tmp_path):
     assert found == {"o": "trials_o", "o_cleaned": "trials_o_cleaned", "trials": "trials"}
 
 
+def test_a_trial_that_comes_twice_is_known():
+    """By both ids."""
+    assert Trials(["a", "b", "a"], ["x", "x", "x"], None).has_repeats
+    assert not Trials(["a", "b", "a"], ["x", "x", "y"], None).has_repeats
+
+
 def test_a_list_has_the_name_of_its_file():
     assert [list_name(Path("x", name)) for name in ("trials_vox1_o", "trials")] == ["vox1_o", "trials"]
 
