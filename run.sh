@@ -118,6 +118,8 @@ done
 ((first <= last)) || die "--stage $first comes after --stop-stage $last"
 ((nj > 0)) || die "--nj takes a number from 1"
 [[ $work != *[[:cntrl:]]* ]] || die "--work: its path holds a tab, a line break or the like: ${work@Q}"
+data=${work:+$work/}data/$recipe
+exp=${work:+$work/}exp/$recipe
 
 if $list; then
   [[ -z ${SV_PYTHON:-} ]] || . ./path.sh
@@ -139,6 +141,7 @@ fi
 [[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
 title='' default_systems='' data_roots=() optional_roots=() calibration_speakers=''
 adapt=''                  # whether there is a set of unlabelled speech to adapt to
+calibrates=''             # whether there is a list to calibrate on, of speakers that are not trained on
 tune_on=''                # SET/trials_LIST that the weights of ensembles are searched on, if the recipe has one
 # shellcheck source=recipes/mini/recipe.sh
 . "recipes/$recipe/recipe.sh"
@@ -156,13 +159,12 @@ for name in "${data_roots[@]}"; do
 done
 . ./path.sh
 
-data=${work:+$work/}data/$recipe
-exp=${work:+$work/}exp/$recipe
 [[ -z ${root[adapt]:-} && ! -d $data/adapt ]] || adapt=yes   # from this run or an earlier one
 [[ -z $adapt ]] || configure_options+=(--adapt)
 [[ -z $tune_on ]] || configure_options+=(--tune)
 IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
-((${calibration_speakers:-0} == 0)) || configure_options+=(--calibrate)
+((${calibration_speakers:-0} == 0)) || calibrates=yes
+[[ -z $calibrates ]] || configure_options+=(--calibrate)
 ((last < 4 || first > 5)) || configure_options+=("${gpu_options[@]}")   # only stages 4 and 5 use a GPU
 ((last < 2 || first > 2)) || configure_options+=(--corpora "$(IFS=, && echo "${!root[*]}")")   # only stage 2 adds noise
 
@@ -173,7 +175,7 @@ plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed 
 planned_runs=()                  # the runs' folders: all, each after those that it is made of, and
 networks=() ivectors=()          # those that stages 4 and 3 train,
 extracted=() scored=()           # whose embeddings stage 5 extracts; with back ends and scores of their own,
-declare -A learnt=()             # of those whose embeddings back ends learn from: yes,
+declare -A learnt=() adapts=()   # of those whose embeddings back ends learn from, or that adapt to others: yes,
 ensembles=() runs=()             # of scores of others; those of the systems asked for, which stages 8 and 9 are about
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
 rates=()                         # of the recordings that networks read themselves, each once
@@ -186,6 +188,7 @@ while IFS=$'\t' read -r folder feature vad augment rate online tasks; do
   [[ ,$tasks, != *,ivector,* ]]   || ivectors+=("$folder")
   [[ ,$tasks, != *,extracted,* ]] || extracted+=("$folder")
   [[ ,$tasks, != *,learnt,* ]]    || learnt[$folder]=yes
+  [[ ,$tasks, != *,adapts,* ]]    || adapts[$folder]=yes
   [[ ,$tasks, != *,scored,* ]]    || scored+=("$folder")
   [[ ,$tasks, != *,ensemble,* ]]  || ensembles+=("$folder")
   [[ ,$tasks, != *,asked,* ]]     || runs+=("$folder")
@@ -199,6 +202,7 @@ while IFS=$'\t' read -r folder feature vad augment rate online tasks; do
   [[ " ${features_of[$augment]:-} " == *" $feature "* ]] || features_of[$augment]+=" $feature"
   [[ $vad == - || " ${vads_of[$augment]:-} " == *" $feature/$vad "* ]] || vads_of[$augment]+=" $feature/$vad"
 done <<<"$plan"
+((${#adapts[@]})) || adapt=''    # nobody learns from that set
 
 # --- one run at a time in a place ---
 if $dry_run; then

@@ -16,8 +16,9 @@ from sv.systems.system import Link, System
 from sv.yaml_errors import nearest
 
 # What is done with a run: it is trained as a network or an extractor, its embeddings are extracted, and of the training
-# set too as back ends learn from them, it is scored by its own back ends or as an ensemble, and was asked for.
-TASKS = ("network", "ivector", "extracted", "learnt", "scored", "ensemble", "asked")
+# set too as back ends learn from them, it or a back end on its embeddings learns from unlabelled speech of another
+# domain, it is scored by its own back ends or as an ensemble, and was asked for.
+TASKS = ("network", "ivector", "extracted", "learnt", "adapts", "scored", "ensemble", "asked")
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,17 @@ def plan(
             for more in range(link.num_seeds):
                 want(link.system, seed + more, link.what)
         waveform = (waveforms or {}).get(name)
-        runs[name, seed] = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system, waveform)
+        run = runs[name, seed] = Run.plan(exp, f"{name}+{budget}" if budget else name, seed, system, waveform)
         done = _tasks(system, what)
         tasks.setdefault((name, seed), set()).update(done)
-        if "scored" in done and system.learns:  # from its own embeddings or those of the system that it names
-            tasks[system.embeddings_of or name, seed].add("learnt")
+        embedder = system.embeddings_of or name  # its own embeddings or those of the system that it names
+        if "scored" in done and system.learns:
+            tasks[embedder, seed].add("learnt")
+        if "scored" in done and run.needs_adapt():
+            tasks[name, seed].add("adapts")
+            tasks[embedder, seed].add("adapts")
+        if "network" in done and run.learns_from_adapt():
+            tasks[name, seed].add("adapts")
 
     for name in names:
         want(name, seed, "report")

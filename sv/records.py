@@ -43,6 +43,7 @@ class Step:
         settings: of options and configuration, those that decide the outputs; numbers, text, lists and mappings.
         digests: of inputs that are no single file, by what they are, as {"recordings": …}.
         version: of the step's code; raise it when the same inputs give other outputs.
+        also: other folders that it fills, which a dry run is to know of.
 
     In a forced run every step runs; in a dry run none does, and each says what it would do.
     """
@@ -56,8 +57,10 @@ class Step:
         settings: Mapping[str, Any] | None = None,
         digests: Mapping[str, str] | None = None,
         version: int = 1,
+        also: Iterable[Path] = (),
     ) -> None:
         self.name, self.folder, self.version = name, folder, version
+        self._filled = [folder, *also]
         self.settings: dict[str, Any] = json.loads(json.dumps(settings or {}))  # as a record gives them back
         self._digests = dict(digests or {})
         self._inputs = list(dict.fromkeys(inputs))
@@ -80,7 +83,7 @@ class Step:
         if folder := dry_run():
             if why or stored is None:
                 with (folder / "changes").open("a", encoding="utf-8") as out:
-                    out.write(f"{self.name}\t{self.folder.absolute()}\n")
+                    out.writelines(f"{self.name}\t{filled.absolute()}\n" for filled in self._filled)
             print(f"{self}: " + (f"would run: {why or 'not done yet'}" if why or stored is None else "unchanged"))
             return True
         if why and (stored is not None or damaged):
@@ -222,6 +225,14 @@ def unfinished(record: Path) -> bool:
     return not record.exists() and record.with_name(f"{record.stem}.begun.json").exists()
 
 
+def require_whole(record: Path) -> None:
+    """Raise DataError if the step of a record has not ended, or what it left is no longer as it left it.
+
+    Of a step without a record, as of files that came from elsewhere, nothing is known and nothing required.
+    """
+    _of_input(record)
+
+
 def holds(record: Path) -> bool:
     """Whether a step's record is there and its inputs are still those that it names.
 
@@ -229,7 +240,10 @@ def holds(record: Path) -> bool:
     """
     stored, _ = _read(record)
     folder = record.parent.parent
-    return stored is not None and all(_same(folder / name, was) for name, was in stored["inputs"].items())
+    # Inputs are named by their paths from the folder, which are to be read as they were made, whatever is a link.
+    return stored is not None and all(
+        _same(Path(os.path.normpath(folder / name)), was) for name, was in stored["inputs"].items()
+    )
 
 
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:

@@ -55,13 +55,13 @@ run_stages() {
   stage 4 "networks" && {
     for run in "${networks[@]}"; do
       steps/train.sh "${gpu_options[@]}" --train "$data/$(train_set vox1_train "$run")" \
-        --valid "$data/vox1_valid" ${adapt:+--adapt "$data/adapt"} --banks "$data/banks" "$run"
+        --valid "$data/vox1_valid" ${adapts[$run]:+--adapt "$data/adapt"} --banks "$data/banks" "$run"
     done
   }
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in ${learnt[$run]:+vox1_train} "${calibration[@]}" ${adapt:+adapt} vox1_test; do
+      for set in ${learnt[$run]:+vox1_train} "${calibration[@]}" ${adapts[$run]:+adapt} vox1_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -69,7 +69,7 @@ run_stages() {
 
   stage 6 "back ends" && {
     for run in "${scored[@]}"; do
-      steps/train_backends.sh --train vox1_train ${adapt:+--adapt adapt} "$run"
+      steps/train_backends.sh --train vox1_train ${adapts[$run]:+--adapt adapt} "$run"
     done
   }
 

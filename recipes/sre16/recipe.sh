@@ -12,6 +12,18 @@ adapt=yes                 # to sre16_major
 valid_speakers=5%         # held out, for the end of trainings and their best epoch
 [[ ! -v root[mini] ]] || valid_speakers=8%   # of 120
 
+has_dev_trials() { # whether there are trials of the development part: of an earlier run, generated, or of the corpora
+  local place key
+  [[ ! -e $data/sre16_dev_test/trials_dev && ${root[mini]-none} != '' ]] || return 0
+  for place in "${root[sre16]:-}" "${root[sre16_dev]:-}" ${root[mini]:+"${root[mini]}/sre16_dev"}; do
+    for key in "$place"/{,data/dev/R148_0_0/,R148_0_0/}docs/sre16_dev_trial_key.tsv; do
+      [[ -z $place || ! -e $key ]] || return 0
+    done
+  done
+  return 1
+}
+! has_dev_trials || calibrates=yes
+
 given() { # given ROOT: whether it is; says so if not
   [[ -n ${root[$1]:-} ]] || { echo "$data: without $1, as no --data-root names it"; return 1; }
 }
@@ -85,7 +97,10 @@ run_stages() {
   calibration=$data/sre16_dev_test/trials_dev      # of other people, in other languages
   [[ -e $calibration ]] || calibration=''
 
-  stage 1 "features and VAD" && make_features swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll sre16_eval_test \
+  major=()                                         # of the unlabelled calls the UBM is trained, and some adapt to them
+  [[ -z $adapt && -z ${ivectors[*]} ]] || major=(sre16_major)
+
+  stage 1 "features and VAD" && make_features swbd_sre_train swbd_sre_valid "${major[@]}" sre16_eval_enroll sre16_eval_test \
     ${calibration:+sre16_dev_enroll sre16_dev_test}
 
   stage 2 "augmentation" && augment_set swbd_sre_train
@@ -105,7 +120,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} sre16_major sre16_eval_enroll sre16_eval_test \
+      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} ${adapts[$run]:+sre16_major} sre16_eval_enroll sre16_eval_test \
         ${calibration:+sre16_dev_enroll sre16_dev_test}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done

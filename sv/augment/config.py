@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -61,6 +62,12 @@ class Augmentation(Strict):
     def needs(self) -> dict[str, str]:
         """By ending, the corpus that the copies are made with, as a data root is called."""
         return {ending: "rirs" if isinstance(copy, Reverb) else "musan" for ending, copy in self.copies.items()}
+
+
+def partial_of(path: Path) -> str | None:
+    """The name of the configuration beside another that is the same but for `if_missing: skip`, if there is one."""
+    name = f"{path.stem}_partial"
+    return name if path.with_name(f"{name}.yaml").exists() else None
 
 
 def read_augmentation(path: str | os.PathLike[str]) -> Augmentation:

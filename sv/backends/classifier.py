@@ -47,7 +47,8 @@ class Classifier:
         """
         from sv.backends.classifier_training import train_layers  # imports torch, which takes seconds
 
-        projection, y_NK = Projection.train(x_ND, speaker_N, settings, adapt_MD)
+        projection, of_training = Projection.train(x_ND, speaker_N, settings, adapt_MD)
+        y_NK = of_training(x_ND)
         if settings.length_norm:
             y_NK = normalise_length(y_NK)
         return cls(projection, train_layers(y_NK, speaker_N, settings, seed, log), settings)

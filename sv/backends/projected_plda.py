@@ -35,7 +35,8 @@ class ProjectedPlda:
 
         Raises DataError if there are too few for the sizes asked, or none to adapt to.
         """
-        projection, y_NK = Projection.train(x_ND, speaker_N, settings, adapt_MD)
+        projection, of_training = Projection.train(x_ND, speaker_N, settings, adapt_MD)
+        y_NK = of_training(x_ND)
         if settings.adapt is not None and adapt_MD is None:
             raise DataError(f"adapt: {settings.adapt.name} needs unlabelled embeddings to adapt to")
         new_MK = projection(adapt_MD) if settings.adapt else None

@@ -19,8 +19,8 @@ from sv.systems.backends import ProjectedBackend
 class Projection:
     """`x - mean_D`, then `matrix_KD1` (LDA or whitening; its last column the offset), where there are these.
 
-    >>> projection, y_NK = Projection.train(x_ND, speaker_N, settings)
-    >>> projection(test_TD).shape == (len(test_TD), y_NK.shape[1])
+    >>> projection, of_training = Projection.train(x_ND, speaker_N, settings)
+    >>> projection(test_TD).shape[1] == of_training(x_ND).shape[1]
     True
     """
 
@@ -30,8 +30,8 @@ class Projection:
     @classmethod
     def train(
         cls, x_ND: np.ndarray, speaker_N: np.ndarray, settings: ProjectedBackend, adapt_MD: np.ndarray | None = None
-    ) -> tuple[Projection, np.ndarray]:
-        """The projection, and the training vectors in its space (N, K).
+    ) -> tuple[Projection, Projection]:
+        """The projection of what is scored, and that of the training vectors.
 
         The training vectors are seen from their own mean, whatever mean is subtracted from what is scored: two
         domains then meet at zero, as in Kaldi's sre16 recipe.
@@ -47,10 +47,10 @@ class Projection:
             matrix_KD1 = whitening(own(x_ND))
         trained = cls(own.mean_D, matrix_KD1)
         if settings.centre != "adapt":
-            return trained, trained(x_ND)
+            return trained, trained
         if adapt_MD is None:
             raise DataError("centre: adapt needs unlabelled embeddings to centre on")
-        return cls(adapt_MD.mean(0, dtype=np.float64), matrix_KD1), trained(x_ND)
+        return cls(adapt_MD.mean(0, dtype=np.float64), matrix_KD1), trained
 
     @classmethod
     def load(cls, folder: Path, settings: ProjectedBackend) -> Projection:
@@ -76,13 +76,16 @@ class Projection:
         return None if self.matrix_KD1 is None else self.matrix_KD1.shape[1] - 1
 
     def __call__(self, x_ND: np.ndarray) -> np.ndarray:
-        """Vectors (N, D) in the projected space, (N, K), float64. Raises DataError if D is another."""
+        """Vectors (N, D) in the projected space, (N, K), float64; they themselves if nothing changes.
+
+        Raises DataError if D is another.
+        """
         if self.input_dim not in (None, x_ND.shape[1]):
             raise DataError(
                 f"embeddings have {x_ND.shape[1]} dimensions, the back end was trained on {self.input_dim};"
                 " rerun stage 6"
             )
-        centred_ND = x_ND.astype(np.float64) if self.mean_D is None else x_ND - self.mean_D
+        centred_ND = x_ND.astype(np.float64, copy=False) if self.mean_D is None else x_ND - self.mean_D
         return centred_ND if self.matrix_KD1 is None else transform(self.matrix_KD1, centred_ND)
 
     def of_all(self, x_CD: np.ndarray) -> np.ndarray:

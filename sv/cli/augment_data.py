@@ -7,7 +7,7 @@ as they read a file, Kaldi's run it.
 from functools import cache
 from pathlib import Path
 
-from sv.augment.config import Augmentation, read_augmentation
+from sv.augment.config import Augmentation, partial_of, read_augmentation
 from sv.augment.copies import Materials, copies_of, material_files, read_material
 from sv.cli import Parser, run
 from sv.data.audio import audio_info
@@ -41,7 +41,7 @@ def main() -> None:
     )
     if step.skip():
         return
-    materials = find_materials(conf, args.conf.stem, args.musan, args.rirs)
+    materials = find_materials(conf, args.conf, args.musan, args.rirs)
     clean = DataDir.read(args.data)
 
     @cache
@@ -59,9 +59,9 @@ def main() -> None:
     )
 
 
-def find_materials(conf: Augmentation, name: str, musan: Path | None, rirs: Path | None) -> Materials:
+def find_materials(conf: Augmentation, path: Path, musan: Path | None, rirs: Path | None) -> Materials:
     """What every kind of copies is made with; DataError, or a line if the configuration says skip, where one lacks."""
-    materials = {}
+    name, materials = path.stem, {}
     for ending, copy in conf.copies.items():
         found = read_material(copy, musan, rirs)
         if not isinstance(found, str):
@@ -70,9 +70,11 @@ def find_materials(conf: Augmentation, name: str, musan: Path | None, rirs: Path
         missing = f"{name}: {ending}: {found}"
         if conf.if_missing == "stop":
             root = conf.needs[ending]
+            partial = partial_of(path)
             raise DataError(
-                f"{missing}; give the whole corpus with --data-root {root}=DIR, leave out what lacks with"
-                " --set augment=kaldi_partial, or train without copies with --set augment=null"
+                f"{missing}; give the whole corpus with --data-root {root}=DIR"
+                + (f", leave out what lacks with --set augment={partial}" if partial else "")
+                + ", or train without copies with --set augment=null"
             )
         print(f"{missing}; these copies are left out")
     if not materials:

@@ -4,11 +4,12 @@ Calibrated scores are log-likelihood ratios in nats: accept where one is above l
 """
 
 import argparse
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from sv.cli import Parser, run
-from sv.data.tables import first_few
-from sv.data.trials import Trials, speakers_of
+from sv.data.trials import Trials, list_name, require_other_speakers, speaker_files, speakers_in
 from sv.errors import ConfigError, DataError
 from sv.metrics import cllr
 from sv.records import Step, record_of
@@ -37,15 +38,16 @@ def main() -> None:
     if not 0 < args.prior < 1:
         raise ConfigError(f"--prior lies between 0 and 1, not {args.prior:g}")
     this = Run.open(args.run)
+    speakers = cache(speakers_in)  # of a list, which every back end asks for
     for backend in this.system.scored_by:
         step = learning_step(args, this, backend)
         if not step.skip():
-            require_other_speakers(args.calibration, args.trials)
-            learn(args, this, backend, step)
+            require_other_speakers(args.calibration, args.trials, speakers)
+            learn(args, this, backend, step, speakers)
         for path in args.trials:
             step = applying_step(args, this, backend, path)
             if not step.skip():
-                require_other_speakers(args.calibration, [path])
+                require_other_speakers(args.calibration, [path], speakers)
                 apply(this, backend, path, step)
 
 
@@ -65,18 +67,7 @@ def applying_step(args: argparse.Namespace, this: Run, backend: str, path: Path)
     return Step(out.name, out.parent, inputs=[*scored(this, backend, path), *beside, learnt])
 
 
-def require_other_speakers(calibration: Path, lists: list[Path]) -> None:
-    """Raise DataError if one of the lists has speakers of the calibration list, as far as they are known."""
-    learnt_from = speakers_in(calibration)
-    for path in lists:
-        if shared := learnt_from & speakers_in(path):
-            raise DataError(
-                f"{path}: {len(shared)} of its speakers are in {calibration} too ({first_few(shared)}); a calibration"
-                " is learnt from other speakers than those that it is used on"
-            )
-
-
-def learn(args: argparse.Namespace, this: Run, backend: str, step: Step) -> None:
+def learn(args: argparse.Namespace, this: Run, backend: str, step: Step, speakers: Callable[[Path], set[str]]) -> None:
     """Learn a back end's calibration and say how it went."""
     path, out = args.calibration, this.calibration(backend)
     trials = scored_trials(Trials.read(path), this.dropped(list_name(path)))
@@ -92,7 +83,7 @@ def learn(args: argparse.Namespace, this: Run, backend: str, step: Step) -> None
     counts = {
         "num_targets": trials.num_targets,
         "num_nontargets": len(trials) - trials.num_targets,
-        "num_speakers": len(speakers_in(path)),
+        "num_speakers": len(speakers(path)),
     }
     step.begin()
     trained_on = {"cllr_before": before, "cllr_after": after}  # flattering: of the trials that it has learnt from
@@ -121,22 +112,6 @@ def apply(this: Run, backend: str, path: Path, step: Step) -> None:
     write_scores(out, trials, calibration(scores_N))
     step.done([out], trials=len(trials))
     print(f"{out}: {len(trials)} log-likelihood ratios")
-
-
-def list_name(path: Path) -> str:
-    """The name of a list: of DATA/trials_NAME."""
-    return path.name.removeprefix("trials_")
-
-
-def speaker_files(path: Path) -> list[Path]:
-    """What tells the speakers of a list's ids."""
-    return [path.parent / "utt2spk", path.parent / "models"]
-
-
-def speakers_in(path: Path) -> set[str]:
-    """The speakers of a list, of those of its ids that the set beside it knows."""
-    known, trials = speakers_of(path.parent), Trials.read(path)
-    return {known[i] for i in {*trials.enrol, *trials.test} & known.keys()}
 
 
 def scored(this: Run, backend: str, path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sv.augment.bank import NOISES
-from sv.augment.config import read_augmentation
+from sv.augment.config import partial_of, read_augmentation
 from sv.augment.online_config import read_online_augmentation
 from sv.cli import Parser, run
 from sv.errors import ConfigError
@@ -63,8 +63,9 @@ def main() -> None:
         check_augmentation(name, system, args.conf, args.corpora)
         if system.ensemble and system.ensemble.normalise != "none" and not args.calibrate:
             raise ConfigError(
-                f"system {name}: ensemble.normalise: {system.ensemble.normalise} are those of a calibration list; hold"
-                " speakers out for one with --calibration-speakers N"
+                f"system {name}: ensemble.normalise: {system.ensemble.normalise} are those of a calibration list, and"
+                " there is none; hold speakers out for one with --calibration-speakers N or, in a recipe that has"
+                " trials of its own to calibrate on, name the root that they are in"
             )
         if system.ensemble and system.ensemble.search and not args.tune:
             raise ConfigError(
@@ -157,20 +158,23 @@ def check_augmentation(name: str, system: System, conf: Path, corpora: str | Non
     if system.augment:
         path = known_path(conf / "augment", system.augment, ".yaml", f"system {name}: augment")
         copies = read_augmentation(path)
-        key, partial, if_missing, needed = "augment", "kaldi_partial", copies.if_missing, copies.needs.values()
+        key, if_missing, needed = "augment", copies.if_missing, copies.needs.values()
     elif system.augment_online:
-        online = read_online_augmentation(online_path(system, conf))
-        key, partial, if_missing = "augment_online", "voxsrc_partial", online.if_missing
+        path = online_path(system, conf)
+        online = read_online_augmentation(path)
+        key, if_missing = "augment_online", online.if_missing
         needed = ["musan" if bank in NOISES else "rirs" for banks in online.needs.values() for bank in banks]
     else:
         return
     roots = dict.fromkeys(needed)
     missing = [] if corpora is None else [root for root in roots if root not in corpora.split(",")]
     if missing and (if_missing == "stop" or len(missing) == len(roots)):
+        partial = partial_of(path)
         raise ConfigError(
             f"{name} is trained on augmented speech too ({key}: {getattr(system, key)}); give"
-            f" {' and '.join(f'--data-root {root}=DIR' for root in missing)}, or leave out what you have not with"
-            f" --set {key}={partial}, or train on clean speech alone with --set {key}=null"
+            f" {' and '.join(f'--data-root {root}=DIR' for root in missing)}"
+            + (f", or leave out what you have not with --set {key}={partial}" if partial else "")
+            + f", or train on clean speech alone with --set {key}=null"
         )
 
 

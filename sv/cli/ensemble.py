@@ -9,19 +9,15 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
-
 from sv.cli import Parser, run
-from sv.cli.calibrate import list_name, require_other_speakers, speaker_files
 from sv.data.datadir import write_dropped
-from sv.data.tables import read_table
-from sv.data.trials import Trials
-from sv.errors import ConfigError, DataError
+from sv.data.trials import list_name
+from sv.errors import ConfigError
+from sv.members import all_scores, found_weights, impostors_for, scores_of
 from sv.records import Step, record_of
 from sv.run import Run
-from sv.scoring.fusion import Impostors, mean_score
-from sv.scoring.trials import read_scores, scored_trials, write_scores
-from sv.scoring.weight_search import Tuned
+from sv.scoring.fusion import mean_score
+from sv.scoring.trials import write_scores
 from sv.systems.ensembles import Ensemble
 from sv.systems.system import System
 
@@ -42,10 +38,10 @@ def main() -> None:
     if args.weights and not args.of:
         raise ConfigError("--weights are of an ensemble that is made of runs, with --of RUN")
     this, members = opened(args, weights=weights_of(args) if args.weights else {})
-    for path in dict.fromkeys([*([args.calibration] if args.calibration else []), *args.trials]):
-        step = step_of(args, this, members, path)
-        if not step.skip():
-            average(args, this, members, path, step)
+    lists = dict.fromkeys([*([args.calibration] if args.calibration else []), *args.trials])
+    steps = {path: step_of(args, this, members, path) for path in lists}
+    if waiting := {path: step for path, step in steps.items() if not step.skip()}:
+        average(args, this, members, waiting)
     if args.of:
         this.write()
 
@@ -114,84 +110,28 @@ def step_of(args: argparse.Namespace, this: Run, members: list[Run], path: Path)
     return Step(
         out.name,
         out.parent,
-        inputs=[*scores_of(args, this, members, path), *searched],
+        inputs=[*scores_of(this, members, path, args.calibration), *searched],
         settings={"ensemble": ensemble.model_dump(mode="json")},
     )
 
 
-def scores_of(args: argparse.Namespace, this: Run, members: list[Run], path: Path) -> list[Path]:
-    """All that decides the runs' scores of a list, and what they are normalised by."""
-    ensemble = this.system.ensemble
-    lists = [path] if ensemble.normalise == "none" else list(dict.fromkeys([path, args.calibration]))
-    names = [(member, list_name(each)) for each in lists for member in members]
-    scores = [member.scores(name, ensemble.backend) for member, name in names]
-    return [
-        *lists,
-        *(file for each in lists[1:] for file in (*speaker_files(each), *speaker_files(path))),
-        *(file for each in scores for file in (each, record_of(each.name, each.parent))),
-        *(member.dropped(name) for member, name in names),
-    ]
-
-
-def found_weights(this: Run, members: list[Run]) -> tuple[int, ...] | None:
-    """The weight of each run, given or searched; None where there are none."""
-    if not this.system.ensemble.search:
-        return this.system.ensemble.given_weights
-    weights = Tuned.read(this.weights()).weights
-    try:
-        return tuple(weights[os.path.relpath(member.path, this.path)] for member in members)
-    except KeyError as error:
-        raise DataError(
-            f"{this.weights()}: no weight of {error.args[0]}; search them again with steps/fuse.sh"
-        ) from None
-
-
-def average(args: argparse.Namespace, this: Run, members: list[Run], path: Path, step: Step) -> None:
-    """Write the mean scores of a list."""
-    weights = found_weights(this, members)
-    impostors = impostors_for(args, this, members, path)
-    trials, scores_MN, dropped = all_scores(path, members, this.system.ensemble.backend)
-    out, left_out = this.scores(list_name(path), "mean"), this.dropped(list_name(path))
-    step.begin()
-    write_dropped(left_out, dropped)
-    write_scores(out, trials, mean_score(scores_MN, impostors, weights))
-    step.done([out, *([left_out] if dropped else [])], trials=len(trials), dropped=len(dropped))
-    without = f", without those of {len(dropped)} ids that a run left out: {left_out.name}" if dropped else ""
-    by = f" by weights {' '.join(map(str, weights))}" if weights else ""
-    print(f"{out}: {len(trials)} trials, each the mean of {len(members)} scores{by}{without}")
-
-
-def impostors_for(args: argparse.Namespace, this: Run, members: list[Run], path: Path) -> Impostors | None:
-    """By which the scores of a list are normalised, if they are; DataError if it shares the calibration speakers."""
-    if this.system.ensemble.normalise == "none":
-        return None
-    if path != args.calibration:
-        require_other_speakers(args.calibration, [path])
-    return impostors_of(args.calibration, members, this.system.ensemble.backend)
-
-
-def impostors_of(path: Path, members: list[Run], backend: str) -> Impostors:
-    """How the runs score the non-target trials of a calibration list."""
-    trials, scores_MN, _ = all_scores(path, members, backend)
-    if trials.is_target is None:
-        raise DataError(f"{path}: its trials have no labels, target or nontarget")
-    try:
-        return Impostors.of(scores_MN, trials.is_target)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-
-
-def all_scores(path: Path, members: list[Run], backend: str) -> tuple[Trials, np.ndarray, dict[str, str]]:
-    """The trials of a list that all runs scored, the scores (M, N), and the ids that some run left out, with why."""
-    trials, dropped = Trials.read(path), dict[str, str]()
-    try:
-        for record in (member.dropped(list_name(path)) for member in members):
-            dropped |= read_table(record) if record.exists() else {}
-            trials = scored_trials(trials, record)
-    except DataError as error:
-        raise DataError(f"{path}: {error} in each of the runs") from None
-    scores = [member.scores(list_name(path), backend) for member in members]
-    return trials, np.stack([read_scores(each, trials) for each in scores]), dropped
+def average(args: argparse.Namespace, this: Run, members: list[Run], waiting: dict[Path, Step]) -> None:
+    """Write the mean scores of some lists."""
+    weights, backend = found_weights(this, members), this.system.ensemble.backend
+    if weights:  # a run of weight 0 has no say, in which trials are left either
+        members = [member for member, weight in zip(members, weights, strict=True) if weight]
+        weights = tuple(filter(None, weights))
+    impostors = impostors_for(this, members, args.calibration, waiting)
+    for path, step in waiting.items():
+        trials, scores_MN, dropped = all_scores(path, members, backend)
+        out, left_out = this.scores(list_name(path), "mean"), this.dropped(list_name(path))
+        step.begin()
+        write_dropped(left_out, dropped)
+        write_scores(out, trials, mean_score(scores_MN, impostors, weights))
+        step.done([out, *([left_out] if dropped else [])], trials=len(trials), dropped=len(dropped))
+        without = f", without those of {len(dropped)} ids that a run left out: {left_out.name}" if dropped else ""
+        by = f" by weights {' '.join(map(str, weights))}" if weights else ""
+        print(f"{out}: {len(trials)} trials, each the mean of {len(members)} scores{by}{without}")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import os
 from pathlib import Path
 
 from sv.cli import Parser, run
-from sv.cli.calibrate import list_name
-from sv.cli.ensemble import add_options_of_runs, all_scores, impostors_for, opened, scores_of
+from sv.cli.ensemble import add_options_of_runs, opened
+from sv.data.trials import list_name
 from sv.errors import ConfigError, DataError
+from sv.members import all_scores, impostors_for, scores_of
 from sv.records import Step, fingerprint
 from sv.run import Run
 from sv.scoring.weight_search import Tuned, search
@@ -53,7 +54,7 @@ def step_of(args: argparse.Namespace, this: Run, members: list[Run]) -> Step:
     return Step(
         "fuse",
         this.weights().parent,
-        inputs=scores_of(args, this, members, args.tune_on),
+        inputs=scores_of(this, members, args.tune_on, args.calibration),
         settings={"ensemble": ensemble.model_dump(mode="json")},
     )
 
@@ -61,7 +62,7 @@ def step_of(args: argparse.Namespace, this: Run, members: list[Run]) -> Step:
 def fuse(args: argparse.Namespace, this: Run, members: list[Run], step: Step) -> None:
     """Search and write the weights, and say how it went."""
     path, out, settings = args.tune_on, this.weights(), this.system.ensemble.search
-    impostors = impostors_for(args, this, members, path)
+    impostors = impostors_for(this, members, args.calibration, [path])
     trials, scores_MN, _ = all_scores(path, members, this.system.ensemble.backend)
     if trials.is_target is None:
         raise DataError(f"{path}: its trials have no labels, target or nontarget: no weights are better than others")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir, set_files
+from sv.data.subsets import refuse_same
+from sv.data.tables import first_few
 from sv.errors import ConfigError
 from sv.records import Step
 
@@ -22,16 +24,21 @@ def main() -> None:
     parser.add_argument("held_out", type=Path, help="data directory of what is held out")
     args = parser.parse_args()
     speakers = int(args.speakers) if (args.speakers or "").isdecimal() else args.speakers
+    refuse_same(args.rest, args.data)
+    refuse_same(args.held_out, args.data, args.rest)
     wanted = {"fraction": args.fraction, "speakers": speakers}
     step = Step(
         "hold_out",
         args.rest,
         inputs=set_files(args.data) or [args.data / "utt2spk"],
         settings={name: value for name, value in wanted.items() if value is not None} | {"seed": args.seed},
+        also=[args.held_out],
     )
     if step.skip():
         return
     data = DataDir.read(args.data)
+    if nobodys := (data.wav if data.segments is None else data.segments).keys() - data.utt2spk.keys():
+        print(f"{args.data}: {len(nobodys)} without a speaker in utt2spk, on neither side: {first_few(nobodys)}")
     if args.speakers is None:
         (rest, held_out), apart = data.hold_out(args.fraction, args.seed), "session"
     else:

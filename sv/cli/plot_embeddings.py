@@ -84,7 +84,12 @@ def with_embeddings(runs: list[Run], set_name: str) -> list[Run]:
     kept = [this for this in runs if (this.embeddings(set_name) / "xvector.scp").exists()]
     for this in runs:
         if kept and this not in kept:
-            print(f"plot_embeddings: {this.path} is left out: it has no embeddings of {set_name} (stage 5)")
+            why = (
+                "an ensemble has no embeddings"
+                if this.system.ensemble
+                else f"it has no embeddings of {set_name} (stage 5)"
+            )
+            print(f"plot_embeddings: {this.path} is left out: {why}")
     return kept
 
 
@@ -100,7 +105,9 @@ def step_of(args: argparse.Namespace, runs: list[Run]) -> Step:
 def maps(args: argparse.Namespace, runs: list[Run]) -> tuple[str, list[Panel], list[str]]:
     """The picture's title, its panels and the speaker of each of their points; NothingToDraw if there is nothing."""
     if not runs:
-        raise NothingToDraw(f"none of the runs has embeddings of {args.set_name}; stage 5 makes them")
+        raise NothingToDraw(
+            f"none of the runs has embeddings of {args.set_name}; stage 5 makes those of a network or an extractor"
+        )
     folders = [this.embeddings(args.set_name) for this in runs]
     utt2spk = read_table(folders[0] / "utt2spk")
     for folder in folders:

@@ -5,18 +5,19 @@ import dataclasses
 import json
 import os
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from sv.cli import Parser, run
-from sv.cli.ensemble import found_weights
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
-from sv.data.partitions import PARTITIONS, read_partitions
+from sv.data.partitions import PARTITIONS, cells_of, read_partitions
 from sv.data.tables import write_lines
-from sv.data.trials import Trials, speakers_of
+from sv.data.trials import Trials, list_name, speakers_of
 from sv.errors import ConfigError, DataError
-from sv.records import Step, counts_of, dry_run, holds, record_of, unfinished
+from sv.members import found_weights
+from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
@@ -40,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
 
     runs = [Run.open(path) for path in args.runs]
-    names = [path.name.removeprefix("trials_") for path in args.trials]
+    names = [list_name(path) for path in args.trials]
     runs += others(args.others, runs, names) if args.others else []
     step = step_of(args, runs, names)
     if step.skip():
@@ -51,7 +52,7 @@ def main() -> None:
     from sv.report.figures import actual_costs, equalised_actual_cost, equalised_figures, figures
 
     step.begin()
-    several_seeds = len({this.seed for this in runs}) > 1
+    titles = titles_of(runs)
     rows: list[Row] = []
     images: list[str] = []
     for path in args.trials:
@@ -59,14 +60,14 @@ def main() -> None:
         trials = Trials.read(path)
         if trials.is_target is None:
             raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
-        name = path.name.removeprefix("trials_")
+        name = list_name(path)
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
         partitions = path.parent / PARTITIONS
         all_cells = read_partitions(partitions, trials) if partitions.exists() else None
-        for this in runs:
+        for this, run_title in zip(runs, titles, strict=True):
             scored = scored_trials(trials, this.dropped(name))
-            cells = all_cells if scored is trials or not all_cells else read_partitions(partitions, scored)
+            cells = all_cells and cells_of(scored, trials, all_cells)
             for backend in this.system.scored_by:
                 if this.path not in args.runs and not this.scores(name, backend).exists():
                     continue
@@ -82,9 +83,8 @@ def main() -> None:
                         found |= equalised_actual_cost(scored, llr_N, cells)
                 found |= {"is_synthetic": is_synthetic, "tuned_for": tuned_for(this, path)}
                 rows.append(row_of(this, backend, name, found, len(trials)))
-                seed = f" seed {this.seed}" if several_seeds else ""
                 here = ", tuned here" if rows[-1].tuned_for else ""
-                curves[f"{this.name}{seed} / {shown(this, backend)}{here}"] = roc
+                curves[f"{run_title} / {shown(this, backend)}{here}"] = roc
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
         title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
@@ -125,12 +125,25 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         if is_calibrated(this, name, backend)
         for path in (calibrated_record(this, name, backend), this.calibration(backend))
     ]
-    published = {f"{this.name} seed {this.seed}": this.system.model_dump(mode="json")["published"] for this in runs}
+    dumped = [this.system.model_dump(mode="json")["published"] for this in runs]
+    published = dict(zip(titles_of(runs), dumped, strict=True))
     settings = {"title": args.title, "note": args.note, "published": published}
     pictures = [args.tsne] if args.tsne else []
     weights = [this.weights() for this in runs if this.system.ensemble and this.system.ensemble.search]
     made_of = [*args.trials, *weights, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
     return Step("report", args.out, inputs=made_of, settings=settings)
+
+
+def titles_of(runs: list[Run]) -> list[str]:
+    """What each run is called beside the others: with its seed or its path where these tell it from another."""
+    several_seeds = len({this.seed for this in runs}) > 1
+    count = Counter((this.name, this.seed) for this in runs)
+    return [
+        this.name
+        + (f" seed {this.seed}" if several_seeds else "")
+        + (f" ({this.path})" if count[this.name, this.seed] > 1 else "")
+        for this in runs
+    ]
 
 
 def say(args: argparse.Namespace) -> None:
@@ -151,15 +164,36 @@ def tsne(args: argparse.Namespace) -> list[Path]:
 
 
 def others(exp: Path, runs: list[Run], names: list[str]) -> list[Run]:
-    """The other runs below a folder that have scores of one of the lists, and are not just being trained anew."""
+    """The other runs below a folder that have scores of one of the lists, all of it as its steps left it."""
     known = {this.path.absolute() for this in runs}
     return [
         this
         for this in filter(None, map(readable, sorted(exp.glob("*/seed*"))))
-        if this.path.absolute() not in known
-        and not any(map(unfinished, this.trainings()))
-        and any(this.scores(name, backend).exists() for name in names for backend in this.system.scored_by)
+        if this.path.absolute() not in known and has_whole_scores(this, names)
     ]
+
+
+def has_whole_scores(this: Run, names: list[str]) -> bool:
+    """Whether a run has scores of one of the lists; False with a line if a step was cut short, or its files changed.
+
+    What stops the report of a run that was asked for must not stop that of others.
+    """
+    there = [
+        (name, backend) for name in names for backend in this.system.scored_by if this.scores(name, backend).exists()
+    ]
+    searched = this.system.ensemble and this.system.ensemble.search
+    made_of = [*this.trainings(), *([record_of("fuse", this.weights().parent)] if searched else [])]
+    try:
+        for record in made_of if there else ():
+            require_whole(record)
+        for name, backend in there:
+            path = this.scores(name, backend)
+            require_whole(record_of(path.name, path.parent))
+            holds(calibrated_record(this, name, backend))
+    except DataError as error:
+        print(f"report: a run is left out, {error}")
+        return False
+    return bool(there)
 
 
 def readable(path: Path) -> Run | None:

@@ -8,7 +8,7 @@ from sv.backends.backend import load_backend
 from sv.cli import Parser, run
 from sv.data.datadir import write_dropped
 from sv.data.tables import first_few, read_table
-from sv.data.trials import Trials
+from sv.data.trials import Trials, list_name
 from sv.data.vectors import Vectors
 from sv.errors import DataError
 from sv.records import Step, dry_run, record_of
@@ -43,7 +43,7 @@ def main() -> None:
 
     this = Run.open(args.run)
     this.require_kind("backends")
-    name = args.trials.name.removeprefix("trials_")
+    name = list_name(args.trials)
     steps = {backend: step_of(args, this, name, backend) for backend in this.system.backends}
     if not dry_run():
         for backend in steps:

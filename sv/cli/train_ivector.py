@@ -129,6 +129,8 @@ class Training:
 
     def _ubm_settings(self) -> dict[str, Any]:
         system = self.this.trained_by()
+        if self.ubm_folder != self.folder:
+            del system["augment"]  # what copies the other set has
         system["ivector"] = {key: value for key, value in system["ivector"].items() if key not in EXTRACTOR}
         return {"system": system, "seed": self.this.seed}
 

@@ -52,12 +52,11 @@ def read_audio(
     end_s: float | None = None,
     channel: int | None = None,
     allow_pipes: bool = False,
-    segment: str | None = None,
 ) -> tuple[np.ndarray, int]:
     """One channel of a recording, or of a segment of it, which is reached by seeking.
 
     >>> wave, rate = read_audio("voxceleb1/dev/wav/id10001/1zcIwhmdeo4/00001.wav")
-    >>> wave, rate = read_audio("sre/tabc.sph", start_s=12.5, end_s=31.0, channel=1, segment="tabc-b-0012")
+    >>> wave, rate = read_audio("sre/tabc.sph", start_s=12.5, end_s=31.0, channel=1)
 
     Args:
         source: a path, or with `allow_pipes` a command that ends in `|` and prints a recording.
@@ -65,7 +64,6 @@ def read_audio(
         end_s: its end, exclusive; None or -1 is the end of the recording. Up to 0.5 s too late is clipped.
         channel: from 0 (0 is A, 1 is B); needed where there is more than one.
         allow_pipes: whether a command may be run.
-        segment: the segment's name, for messages.
     Returns:
         Samples in the int16 value range, float32 (N,) with N >= 1, and the rate in Hz.
     Raises:
@@ -73,7 +71,7 @@ def read_audio(
             command that is not allowed or fails; one line with file and reason.
     """
     with open_audio(source, allow_pipes=allow_pipes) as recording:
-        return read_part(recording, source, start_s, end_s, channel, segment), recording.rate
+        return read_part(recording, source, start_s, end_s, channel), recording.rate
 
 
 def audio_info(source: str, *, allow_pipes: bool = False) -> AudioInfo:
@@ -113,23 +111,21 @@ def read_part(
     start_s: float = 0.0,
     end_s: float | None = None,
     channel: int | None = None,
-    segment: str | None = None,
 ) -> np.ndarray:
     """A segment of an open recording, float32 (N,); arguments and errors as in `read_audio`."""
-    where = f"{name}: segment {segment}" if segment else name
     channels = recording.num_channels
     if channel is None and channels > 1:
-        raise AudioError(f"{where}: has {channels} channels; name one of them, from 0 (0 is A, 1 is B)")
+        raise AudioError(f"{name}: has {channels} channels; name one of them, from 0 (0 is A, 1 is B)")
     if not 0 <= (channel or 0) < channels:
-        raise AudioError(f"{where}: there is no channel {channel}; it has {channels}, counted from 0")
+        raise AudioError(f"{name}: there is no channel {channel}; it has {channels}, counted from 0")
     whole = start_s == 0 and end_s in (None, -1)
     if whole and hasattr(recording, "read_all"):
         wave = recording.read_all(channel or 0)
     else:
-        start, stop = bounds(recording, where, start_s, end_s)
+        start, stop = bounds(recording, name, start_s, end_s)
         wave = recording.read(start, stop, channel or 0)
     if not isinstance(recording, Pcm16Wav) and not np.isfinite(wave).all():
-        raise AudioError(f"{where}: holds NaN or infinite samples; convert it again")
+        raise AudioError(f"{name}: holds NaN or infinite samples; convert it again")
     return wave
 
 

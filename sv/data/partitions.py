@@ -37,3 +37,21 @@ def read_partitions(path: Path, trials: Trials) -> list[str]:
     if missing := [pair for pair in pairs if pair not in cell_of]:
         raise DataError(f"{path}: {len(missing)} of {len(pairs)} trials have no partition (first: {missing[0]})")
     return [cell_of[pair] for pair in pairs]
+
+
+def cells_of(some: Trials, trials: Trials, cells: list[str]) -> list[str]:
+    """The partitions of those of a list's trials that scoring kept, in their order, of those of all, (N,).
+
+    Args:
+        some: the list without certain ids, as `sv.scoring.trials.scored_trials` gives it.
+        trials: the whole list.
+        cells: the partition of each of its trials.
+    """
+    if some is trials:
+        return cells
+    kept = set(some.enrol), set(some.test)
+    return [
+        cell
+        for enrol, test, cell in zip(trials.enrol, trials.test, cells, strict=True)
+        if enrol in kept[0] and test in kept[1]
+    ]

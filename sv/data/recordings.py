@@ -50,15 +50,14 @@ def probe(source: str) -> str:
 
 
 def files_digest(paths: Iterable[str | Path]) -> str:
-    """A digest of names, sizes and times of files, in their order."""
+    """A digest of names, sizes and times of files, in their order; a link to nowhere is one that is missing."""
     digest = hashlib.sha256()
     for path in paths:
-        stat = os.stat(path)
-        digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(f"{path}\t{_state(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _state(file: str) -> str:
+def _state(file: str | Path) -> str:
     try:
         stat = os.stat(file)
     except OSError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from sv.data.datadir import DataDir
-from sv.data.tables import read_lines, read_table, write_lines
+from sv.data.tables import first_few, read_lines, read_table, write_lines
 from sv.errors import DataError
 
 
@@ -66,6 +68,15 @@ class Trials:
         """How many trials are targets (0 where unlabelled)."""
         return 0 if self.is_target is None else int(self.is_target.sum())
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Both ids of every trial."""
+        return list(zip(self.enrol, self.test, strict=True))
+
+    @cached_property
+    def has_repeats(self) -> bool:
+        """Whether a trial comes twice; found out once, as a list is not changed once it is read."""
+        return len(set(self.pairs())) < len(self)
+
     def with_ids(self, enrol_ids: set[str], test_ids: set[str]) -> tuple[Trials, dict[str, str]]:
         """The trials whose ids are among those given, and the ids that were not, with the reason."""
         dropped = dict.fromkeys(sorted(set(self.enrol) - enrol_ids), "model without an embedding")
@@ -88,10 +99,15 @@ class Trials:
                 raise DataError(f"{count} of {len(self)} trials name a {side} without {what} (first: {min(missing)})")
 
 
+def list_name(path: Path) -> str:
+    """The name of a list: NAME of DATA/trials_NAME."""
+    return path.name.removeprefix("trials_")
+
+
 def trial_files(data_dir: str | os.PathLike[str]) -> dict[str, Path]:
     """The trial lists of a data directory: `trials_NAME` files by name, and Kaldi's plain `trials` by that."""
     files = (path for path in sorted(Path(data_dir).glob("trials*")) if path.name.partition("_")[0] == "trials")
-    return {path.name.removeprefix("trials_"): path for path in files}
+    return {list_name(path): path for path in files}
 
 
 def speakers_of(*data_dirs: Path) -> dict[str, str]:
@@ -104,3 +120,31 @@ def speakers_of(*data_dirs: Path) -> dict[str, str]:
         for model, utts in table.items()
         if (first := utts.split()[0]) in speaker
     }
+
+
+def speaker_files(path: Path) -> list[Path]:
+    """What tells the speakers of a list's ids."""
+    return [path.parent / "utt2spk", path.parent / "models"]
+
+
+def speakers_in(path: Path) -> set[str]:
+    """The speakers of a list, of those of its ids that the set beside it knows."""
+    known, trials = speakers_of(path.parent), Trials.read(path)
+    return {known[i] for i in {*trials.enrol, *trials.test} & known.keys()}
+
+
+def require_other_speakers(
+    calibration: Path, lists: Iterable[Path], speakers: Callable[[Path], set[str]] = speakers_in
+) -> None:
+    """Raise DataError if one of the lists has speakers of the calibration list, as far as they are known.
+
+    Args:
+        speakers: of a list; give a cached `speakers_in` where the same lists are asked about more than once.
+    """
+    learnt_from = speakers(calibration)
+    for path in lists:
+        if shared := learnt_from & speakers(path):
+            raise DataError(
+                f"{path}: {len(shared)} of its speakers are in {calibration} too ({first_few(shared)}); a calibration"
+                " is learnt from other speakers than those that it is used on"
+            )

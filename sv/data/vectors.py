@@ -51,13 +51,14 @@ class Vectors:
         keys = sorted(table if only is None else only)
         arrays: list[np.ndarray] = []
         first: tuple[int, ...] = ()
-        means: list[np.ndarray] = []
-        for key in keys:
+        x_ND = np.empty((0, 0))
+        for row, key in enumerate(keys):
             try:
                 array = reader.read(table[key])
             except DataError as error:
                 raise DataError(f"{key}: {error}") from None
-            first = first or array.shape
+            if not first:
+                first, x_ND = array.shape, np.empty((len(keys), array.shape[-1]))
             if array.ndim != len(first):
                 kinds = {1: "a vector", 2: "a matrix of crops"}
                 raise DataError(f"{scp}: {key} is {kinds[array.ndim]}, {keys[0]} is {kinds[len(first)]}; extract anew")
@@ -65,10 +66,9 @@ class Vectors:
                 raise DataError(f"{scp}: {key} has {array.shape[-1]} dimensions, {keys[0]} has {first[-1]}")
             if not len(array):
                 raise DataError(f"{scp}: {key} has no crops; extract anew")
-            means.append(array if array.ndim == 1 else array.mean(0, dtype=np.float64))
+            x_ND[row] = array if array.ndim == 1 else array.mean(0, dtype=np.float64)
             if crops and array.ndim == 2:
                 arrays.append(array)
-        x_ND = np.stack(means).astype(np.float64)
         return cls(keys, x_ND, np.ones(len(keys), int), Crops.of(arrays) if arrays else None)
 
     def own_crops(self) -> Crops:

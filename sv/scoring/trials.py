@@ -94,9 +94,8 @@ def read_scores(path: str | os.PathLike[str], trials: Trials) -> np.ndarray:
         raise DataError(f"{path}: cannot be read ({error.strerror}); score first (stage 7)") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    pairs = list(zip(trials.enrol, trials.test, strict=True))
     scores_N = _in_order(text, trials)
-    if scores_N is not None and len(set(pairs)) == len(pairs):
+    if scores_N is not None and not trials.has_repeats:
         return scores_N
     scores: dict[tuple[str, str], float] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -109,6 +108,7 @@ def read_scores(path: str | os.PathLike[str], trials: Trials) -> np.ndarray:
             raise DataError(f"{path}:{number}: the score of {enrol} {test} is not a number")
         if scores.setdefault((enrol, test), value) != value:  # a list may hold a trial twice, with one score
             raise DataError(f"{path}:{number}: {enrol} {test} has another score in an earlier line")
+    pairs = trials.pairs()
     if missing := [pair for pair in pairs if pair not in scores]:
         raise DataError(f"{path}: {len(missing)} of {len(pairs)} trials have no score (first: {' '.join(missing[0])})")
     return np.array([scores[pair] for pair in pairs])

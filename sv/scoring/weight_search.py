@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sv.data.atomic import atomic_write
+from sv.data.trials import list_name
 from sv.errors import DataError
 from sv.metrics import eer_rocch, min_dcf_point, rocch_edge
 from sv.records import fingerprint
@@ -80,7 +81,7 @@ class Tuned:
 
     def is_on(self, path: Path) -> bool:
         """Whether a list, DATA/trials_NAME, is the one searched on: has its name, or the same bytes by another."""
-        return path.name.removeprefix("trials_") == self.trials or fingerprint(path)[2:] == [self.sha256]
+        return list_name(path) == self.trials or fingerprint(path)[2:] == [self.sha256]
 
 
 def search(scores_MN: ArrayLike, is_target_N: ArrayLike, metric: Metric, max_weight: int = 3) -> Found:

@@ -373,6 +373,18 @@ def test_recipes_in_one_place_leave_each_other_alone(run_sh, corpus, finished):
     assert of_mini() == before
 
 
+def test_unlabelled_speech_of_an_earlier_run_is_left_alone_where_nothing_adapts(run_sh, tmp_path):
+    """It may be of another rate; a back end that adapts has its features and embeddings made."""
+    adapt = tmp_path / "w" / "data" / "mini" / "adapt"
+    adapt.mkdir(parents=True)
+    for options, stages in (((), 0), (("--set", "backends.new={name: cosine, centre: adapt}"), 2)):
+        result = run_sh("--work", tmp_path / "w", "--dry-run", "--systems", "xvector-small", *options)
+        assert result.returncode == 0, result.stderr
+        made = ("make_feats", f"{adapt}/feats/"), ("extract", "/embeddings/adapt:")
+        found = [any(line.startswith(name) and at in line for line in result.stdout.splitlines()) for name, at in made]
+        assert sum(found) == stages
+
+
 def test_a_dry_run_of_a_fresh_clone_says_what_would_be_done(run_sh, tmp_path):
     """There is not even a corpus; every stage is told, and nothing is made."""
     result = run_sh("--work", tmp_path / "w", "--dry-run")

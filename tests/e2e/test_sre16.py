@@ -100,6 +100,22 @@ def test_corpora_that_are_absent_are_told_and_too_few_are_one_line(run_sh, calls
     assert "sre16 needs the root of sre16; give it with --data-root sre16=DIR" in result.stderr
 
 
+def test_normalised_scores_are_planned_where_the_development_part_is(run_sh, calls, tmp_path):
+    """Its trials are the calibration list: of this run or of an earlier one; without, it is told before any work."""
+    tree = Path(shutil.copytree(calls, tmp_path / "calls"))
+    options = ("--recipe", "sre16", "--systems", "R28-ensemble", "--set", "augment=null", "--work", tmp_path / "w")
+    options += ("--set", "ensemble.normalise=nontargets", "--data-root", f"mini={tree}", "--stop-stage", "0")
+    assert run_sh(*options, "--dry-run").returncode == 0
+    (tree / "sre16_dev/docs/sre16_dev_trial_key.tsv").unlink()
+    refused = run_sh(*options)
+    assert refused.returncode == 1
+    assert "in a recipe that has trials of its own to calibrate on, name the root that they are in" in refused.stderr
+    assert not (tmp_path / "w").exists()
+    (tmp_path / "w/data/sre16/sre16_dev_test").mkdir(parents=True)
+    (tmp_path / "w/data/sre16/sre16_dev_test/trials_dev").touch()
+    assert run_sh(*options, "--dry-run").returncode == 0
+
+
 def test_broken_calls_and_absent_corpora_are_told_and_the_rest_goes_on(run_sh, calls, tmp_path):
     """In stage 0 each stands in its set's dropped.txt with the reason; trials of broken segments are left out of the
     scores if that is asked for, and counted in the table; without a development part nothing is calibrated."""

@@ -22,7 +22,7 @@ from sv.data.validate import validate
 from sv.features.files import FeatureReader, front_end, inputs
 from sv.records import settings_of
 
-KALDI, PARTIAL = (ROOT / "conf/augment" / f"{name}.yaml" for name in ("kaldi", "kaldi_partial"))
+KALDI, PARTIAL, SRE16 = (ROOT / f"conf/augment/{name}.yaml" for name in ("kaldi", "kaldi_partial", "kaldi_sre16"))
 MFCC = ROOT / "conf/features/mfcc23_8k.conf"
 ENERGY = ROOT / "conf/vad/energy.conf"
 ENDINGS = ("reverb", "noise", "music", "babble")
@@ -139,6 +139,23 @@ def test_an_unreadable_response_is_told_or_dropped(tmp_path):
     assert "nothing can be used of simulated_rirs/smallroom; it is left out" in said
 
 
+@pytest.mark.parametrize(
+    ("corpus", "write", "file"),
+    [
+        ("musan", write_musan, "noise/made-up/noise-1.wav"),
+        ("rirs", write_rirs, "simulated_rirs/smallroom/Room002/Room002-00001.wav"),
+    ],
+)
+def test_a_link_to_nowhere_is_told_or_dropped(tmp_path, corpus, write, file):
+    """As any file that cannot be read."""
+    root, out = write(tmp_path / "root"), tmp_path / "out"
+    (root / file).unlink()
+    (root / file).symlink_to(tmp_path / "gone.wav")
+    assert "--drop-bad-audio" in refused(prepare(corpus, root, out))
+    assert prepare(corpus, root, out, "--drop-bad-audio")[0] == 0
+    assert "unchanged, skipped" in prepare(corpus, root, out, "--drop-bad-audio")[1]
+
+
 def test_copies_are_a_valid_set_that_is_read_without_permission(command, clean, material):
     """Every recording of it can be opened by our reader, as long as the clean one; a second run does nothing."""
     out = clean.with_name("aug")
@@ -169,6 +186,14 @@ def test_what_is_missing_stops_or_is_left_out(command, clean, material):
         "--set augment=null",
     ):
         assert part in line
+    assert "--set augment=kaldi_sre16_partial" in refused(
+        command("augment_data", "--conf", SRE16, *material, clean, out)
+    )
+    alone = clean.with_name("alone.yaml")
+    alone.write_bytes(KALDI.read_bytes())
+    assert "with --data-root musan=DIR, or train without copies" in refused(
+        command("augment_data", "--conf", alone, *material, clean, out)
+    )
     (material[3] / "rir_list_smallroom").unlink()
     line = refused(command("augment_data", "--conf", KALDI, *material, clean, out))
     assert "reverb: " in line

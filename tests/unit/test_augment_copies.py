@@ -45,7 +45,12 @@ def test_kaldi_is_what_kaldis_recipe_says():
         "subset": 1_000_000,
         "if_missing": "stop",
     }
-    assert conf.model_copy(update={"if_missing": "skip"}) == read_augmentation(KALDI.with_name("kaldi_partial.yaml"))
+
+
+@pytest.mark.parametrize("name", ["kaldi", "kaldi_sre16"])
+def test_the_partial_one_is_the_same_without_what_lacks(name):
+    conf, partial = (read_augmentation(KALDI.with_name(f"{each}.yaml")) for each in (name, f"{name}_partial"))
+    assert conf.model_copy(update={"if_missing": "skip"}) == partial
 
 
 def test_every_utterance_has_a_copy_of_each_kind():

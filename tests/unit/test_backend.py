@@ -1,5 +1,7 @@
 """Back ends: what they learn, what they write, and the scores that their factors make."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from embedding_sets import unnamed
@@ -230,6 +232,16 @@ def test_what_learns_nothing_needs_no_training_embeddings(name, tmp_path):
     untaught.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert np.array_equal(scores(untaught, *vectors), scores(trained(name), *vectors))
+
+
+@pytest.mark.parametrize("settings", [CosineBackend(name="cosine"), CosineBackend(name="cosine", centre=None)])
+def test_a_back_end_that_learns_a_mean_at_most_makes_no_copy_of_the_training_vectors(settings):
+    x_ND, speaker_N = np.ones((4000, 256)), np.repeat(np.arange(40), 100)
+    tracemalloc.start()
+    train_backend(settings, x_ND, speaker_N)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.1 * x_ND.nbytes
 
 
 def test_more_vectors_than_a_block_score_as_one_by_one():

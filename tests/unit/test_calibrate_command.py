@@ -8,8 +8,9 @@ import pytest
 from commands import refused, run_command
 from data_dirs import plain
 
+import sv.data.trials
 from sv.data.tables import write_table
-from sv.data.trials import Trials
+from sv.data.trials import Trials, speakers_of
 from sv.metrics import cllr
 from sv.roc import Roc
 from sv.run import Run
@@ -108,6 +109,15 @@ def test_what_has_not_changed_is_skipped_and_what_has_runs_again(command, run):
     before = run.calibrated("test", "plda").read_bytes()
     assert again(command("--prior", 0.3)[1]) == names
     assert run.calibrated("test", "plda").read_bytes() != before
+
+
+def test_speakers_of_a_list_are_looked_up_once_for_all_back_ends(command, monkeypatch):
+    sets = []
+    monkeypatch.setattr(
+        sv.data.trials, "speakers_of", lambda folder: (sets.append(str(folder)), speakers_of(folder))[1]
+    )
+    assert command()[0] == 0
+    assert sorted(sets) == ["data/cal", "data/test"]
 
 
 def test_several_lists_are_calibrated_and_need_no_labels(command, run):

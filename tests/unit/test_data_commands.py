@@ -47,6 +47,47 @@ def test_hold_out_of_speakers_stays_done_when_a_list_is_drawn_from_them(command,
     assert not set(rest.utt2spk.values()) & set(held.utt2spk.values())
 
 
+def test_hold_out_writes_over_nothing_that_it_needs(command, data):
+    """Neither what it splits, by another name too, nor one side over the other."""
+    (data.parent / "link").symlink_to(data)
+    rest, held = data.parent / "rest", data.parent / "held"
+    for folders in ((data, data, held), (data, rest, data.parent / "link"), (data, rest, rest)):
+        assert "would be written over itself; name another folder" in refused(
+            command("hold_out", "--fraction", 0.3, *folders)
+        )
+    assert len(DataDir.read(data)) == 7
+    assert not rest.exists()
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_hold_out_says_what_has_no_speaker(command, data, segments):
+    """A recording or, where there are segments, an utterance, that utt2spk lacks: it goes into neither side."""
+    if segments:
+        write_lines(data / "segments", *(f"s{n // 3}-{n} s{n // 3}-{n} 0 0.1" for n in range(7)))
+    table = read_table(data / "utt2spk")
+    write_lines(data / "utt2spk", *(f"{utt} {speaker}" for utt, speaker in table.items() if utt != "s1-4"))
+    rest, held = data.parent / "rest", data.parent / "held"
+    code, out, _ = command("hold_out", "--fraction", 0.3, data, rest, held)
+    assert (code, out.splitlines()[0]) == (0, f"{data}: 1 without a speaker in utt2spk, on neither side: s1-4")
+    assert len(DataDir.read(rest)) + len(DataDir.read(held)) == 6
+
+
+def test_a_dry_run_knows_that_both_sides_are_made_anew(command, data, monkeypatch, tmp_path):
+    """What is made of the side that is held out would run, as what is made of the rest would."""
+    folders = (data, data.parent / "rest", data.parent / "held")
+    command("hold_out", "--speakers", 1, *folders)
+    combined = [("combine_data", data.parent / f"of {side.name}", side) for side in folders[1:]]
+    for words in combined:
+        command(*words)
+    (tmp_path / "dry").mkdir()
+    monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
+    for words in combined:
+        assert command(*words)[1] == f"combine_data {words[1]}: unchanged\n"
+    command("hold_out", "--speakers", 1, "--seed", 9, *folders)
+    for words in combined:
+        assert command(*words)[1] == f"combine_data {words[1]}: would run: after hold_out\n"
+
+
 @pytest.mark.parametrize(("wanted", "of", "count"), [("12", 40, 12), ("5%", 200, 10), ("5%", 12, 2), ("30%", 12, 4)])
 def test_speakers_are_held_out_by_number_or_part(wanted, of, count):
     assert number_of_speakers(wanted, of) == count

@@ -1,5 +1,6 @@
 """`ensemble`: mean scores of runs by trial, what makes them run again, and the one line for a mistake."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from commands import refused, run_command
 from data_dirs import plain
 
+from sv import members
 from sv.data.tables import read_table, write_table
 from sv.data.trials import Trials
 from sv.run import Run
@@ -92,6 +94,20 @@ def test_normalised_scores_are_of_deviations_from_the_calibration_lists_nontarge
             nontarget_K = read_scores(run.scores("cal", "plda"), cal)[~cal.is_target]
             means += (read_scores(run.scores(name, "plda"), trials) - nontarget_K.mean()) / nontarget_K.std() / 3
         assert np.allclose(read_scores(this.scores(name, "mean"), trials), means, atol=1e-6)
+
+
+def test_calibration_scores_are_read_once_for_all_lists(command, runs, monkeypatch):
+    """And once more where the calibration list is averaged itself."""
+    Path("data/test/trials_more").symlink_to("trials_test")
+    for run in runs:
+        run.scores("more", "plda").write_bytes(run.scores("test", "plda").read_bytes())
+    reads = Counter()
+    monkeypatch.setattr(
+        members, "read_scores", lambda path, trials: (reads.update([path]), read_scores(path, trials))[1]
+    )
+    options = ("--calibration", "data/cal/trials_cal", ensemble(normalise="nontargets").path)
+    assert command(*options, *LISTS, "data/test/trials_more")[0] == 0
+    assert [reads[run.scores("cal", "plda")] for run in runs] == [2, 2, 2]
 
 
 def test_what_has_not_changed_is_skipped_and_a_changed_run_makes_it_again(command, runs):

@@ -12,9 +12,11 @@ from data_dirs import plain
 from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.metrics import eer_rocch, min_dcf
+from sv.records import Step
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores, write_scores
+from sv.scoring.weight_search import Tuned
 from sv.systems.reading import find_systems, load_system, validate_system
 
 SMALL = find_systems(Path(__file__).parents[1] / "data" / "conf")["small"]
@@ -86,11 +88,31 @@ def test_weights_are_searched_on_one_list_and_applied_to_others(command, runs, m
     assert f"b seed 1: {weights[1]}" in out
     assert command("fuse", "--tune-on", VAL, this.path)[1] == "fuse exp/f/seed1/fusion: unchanged, skipped\n"
     out = command("ensemble", this.path, VAL, TEST)[1]
-    assert f"test.mean: 300 trials, each the mean of 3 scores by weights {' '.join(map(str, weights))}\n" in out
+    used = [str(weight) for weight in weights if weight]
+    assert f"test.mean: 300 trials, each the mean of {len(used)} scores by weights {' '.join(used)}\n" in out
     trials, scores_MN = scores(runs, "test")
     assert read_scores(this.scores("test", "mean"), trials) == pytest.approx(
         np.average(scores_MN, axis=0, weights=weights), abs=1e-6
     )
+
+
+def test_a_run_of_weight_0_has_no_say_in_which_trials_are_left(command, runs):
+    """Nor in what normalises the others' scores; the mean is said to be of those that have a weight."""
+    this = ensemble(search={"metric": "eer"}, normalise="nontargets")
+    searched = Step("fuse", this.weights().parent)
+    weights = {f"../../{name}/seed1": weight for name, weight in zip(NAMES, (2, 0, 1), strict=True)}
+    Tuned(weights, "eer", 0.1, 49, "exhaustive", "val", "", 30, 270).write(this.weights())
+    searched.done([this.weights()])
+    write_table(runs[1].dropped("test"), {"t3-1": "test utterance without an embedding"})
+    write_scores(runs[1].scores("test", "plda"), *scores_of_none())
+    out = command("ensemble", "--calibration", VAL, this.path, TEST)[1]
+    assert "test.mean: 300 trials, each the mean of 2 scores by weights 2 1\n" in out
+    assert not this.dropped("test").exists()
+    val, (a_N, _, c_N) = scores(runs, "val")
+    trials, (x_N, _, z_N) = scores(runs, "test")
+    a_K, c_K = a_N[~val.is_target], c_N[~val.is_target]
+    expected = 2 / 3 * (x_N - a_K.mean()) / a_K.std() + 1 / 3 * (z_N - c_K.mean()) / c_K.std()
+    assert read_scores(this.scores("test", "mean"), trials) == pytest.approx(expected, abs=1e-6)
 
 
 def test_given_weights_are_applied_to_each_run_of_a_member(command, runs):

@@ -81,6 +81,19 @@ def test_what_is_finished_is_not_trained_again(command, sets, tmp_path):
     assert "train_full_ubm" in said
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_ubm_of_its_own_set_knows_nothing_of_the_training_sets_copies(command, sets, tmp_path, own):
+    """Another augmentation is another training set; only a UBM of that set is trained anew."""
+    said = []
+    for augment in (None, "kaldi"):
+        run = Run.create(tmp_path, "ivector", 1, validate_system(SYSTEM | {"augment": augment}, "test"))
+        ubm = ("--ubm", sets[1]) if own else ()
+        said.append(command("train_ivector", "--ngpu", 0, "--train", sets[0], *ubm, run.path)[1])
+    why = 'runs again (system.augment is "kaldi", was not set)'
+    assert [f"{step} {run.path}: {why}" in said[1] for step in ("train_diag_ubm", "train")] == [not own, True]
+    assert (f"train_full_ubm {run.path}: unchanged, skipped" in said[1]) == own
+
+
 def test_cut_short_after_the_ubm_it_goes_on_there(command, sets, tmp_path, monkeypatch):
     whole = ivector_run(tmp_path / "whole")
     train(command, whole, sets)

@@ -20,8 +20,8 @@ def network(start_from=None, *sets):
     return load_system(SMALL, sets=[f"training.start_from={start_from or 'null'}", *sets])
 
 
-def on(system):
-    return validate_system({"embeddings_of": system, "backends": {"b": {"name": "cosine"}}}, "on")
+def on(system, **options):
+    return validate_system({"embeddings_of": system, "backends": {"b": {"name": "cosine", **options}}}, "on")
 
 
 def mean(backend, **members):
@@ -65,6 +65,25 @@ def test_training_embeddings_are_wanted_where_a_back_end_learns_from_them():
     assert tasks == {"small": "network,extracted,scored,asked"}
     tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["above"], 1, systems)}
     assert tasks == {"small": "network,extracted,learnt", "above": "scored,asked"}
+
+
+def test_unlabelled_speech_is_wanted_of_runs_that_learn_from_it_and_of_those_whose_embeddings_adapt():
+    """A network with an adversary, a back end, and the network that another's back end adapts the embeddings of."""
+    adapted = "backends={b: {name: cosine, centre: adapt}}"
+    against = "training.adversarial={weight: 1.0}"
+    systems = {
+        "small": network(None, against),
+        "margin": network("small"),
+        "other": network(None, adapted),
+        "on": on("margin", centre="adapt"),
+    }
+    for names, expected in (
+        (["margin"], {"small": True, "margin": False}),
+        (["other"], {"other": True}),
+        (["on"], {"small": True, "margin": True, "on": True}),
+    ):
+        found = {p.run.name: "adapts" in p.tasks for p in plan(Path("exp"), names, 1, systems)}
+        assert found == expected
 
 
 def test_an_ensemble_wants_the_scores_of_its_seeds_each_once():

@@ -12,7 +12,7 @@ from sv.data.datadir import DataDir
 from sv.records import Step
 from sv.report.tsne import Panel
 from sv.run import Run
-from sv.systems.reading import find_systems, load_system
+from sv.systems.reading import find_systems, load_system, validate_system
 
 SYSTEM = load_system(find_systems(Path(__file__).parents[1] / "data" / "conf")["small"])
 UTTS = [f"s{s}-{u}" for s in range(5) for u in range(6)]
@@ -126,6 +126,15 @@ def test_run_without_embeddings_is_left_out_with_a_line(command, drawn, runs):
     assert len(drawn[0][0]) == 2
 
 
+def test_an_ensemble_is_left_out_as_it_has_no_embeddings(command, runs):
+    block = {"members": {"x": 1, "y": 1}, "backend": "plda"}
+    mean = Run.create("exp", "mean", 1, validate_system({"ensemble": block}, "mean"))
+    assert f"{mean.path} is left out: an ensemble has no embeddings\n" in command(of=[*runs, mean])[1]
+    assert "none of the runs has embeddings of test; stage 5 makes those of a network or an" in refused(
+        command(of=[mean])
+    )
+
+
 def test_dry_run_draws_nothing(command, runs, monkeypatch, tmp_path):
     (tmp_path / "dry").mkdir()
     monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
@@ -149,7 +158,7 @@ def test_nothing_to_draw_is_one_line_or_none_at_all(command, runs, what):
     before = OUT.read_bytes()
     for run in runs:
         NOTHING[what](run)
-    message = {"no embeddings": "none of the runs has embeddings of test; stage 5 makes them"}.get(what, what)
+    message = {"no embeddings": "none of the runs has embeddings of test; stage 5 makes those of a"}.get(what, what)
     assert message in refused(command())
     assert OUT.read_bytes() == before
     code, out, err = command("--allow-none")

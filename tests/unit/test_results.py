@@ -1,6 +1,7 @@
 """The results table: figures of a list counted by hand, its text, and the report that a command leaves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from sv.cli import calibrate, report
 from sv.data.datadir import DataDir
-from sv.data.partitions import write_partitions
+from sv.data.partitions import read_partitions, write_partitions
 from sv.data.tables import write_table
 from sv.data.trials import Trials, speakers_of
 from sv.errors import DataError
@@ -283,6 +284,24 @@ def test_every_seed_has_its_curve(scored, monkeypatch):
     assert list(drawn) == [f"published seed {seed} / {b}" for seed in (1, 2) for b in ("cosine", "plda")]
 
 
+def test_runs_of_one_name_and_seed_have_a_curve_each(scored, monkeypatch):
+    """Of two places: told apart by their paths, and a change of what the second's paper reports is a change."""
+    (run, _), _ = scored
+    shutil.copytree("exp", "there/exp")
+    there = Path("there") / run.path
+    drawn = {}
+    monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
+    options = ("--out", "report", "--trials", "data/test/trials_vox1_o", run.path, there)
+    command(monkeypatch, *options)
+    assert list(drawn) == [f"published ({path}) / {b}" for path in (run.path, there) for b in ("cosine", "plda")]
+    for path in (run.path, there):
+        config = path / "config.yaml"
+        config.write_text(config.read_text().replace("6.1", "7.1"))
+        drawn.clear()
+        command(monkeypatch, *options)
+        assert len(drawn) == 4
+
+
 def test_unchanged_report_has_the_same_bytes(scored, monkeypatch):
     """Date and time are nowhere in it."""
     for out in ("a", "b"):
@@ -308,6 +327,43 @@ def test_another_run_of_an_earlier_version_is_left_out_with_a_line(scored, monke
     config.write_text(config.read_text().replace("features:", "front_end:"))
     command(monkeypatch, "--out", "report", "--others", "exp", "--trials", "data/test/trials_vox1_o", run.path)
     assert "report: a run is left out, exp/old/seed1/config.yaml: unknown key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["scores", "calibration", "training"])
+@pytest.mark.parametrize("dry", [False, True])
+def test_another_run_with_a_step_cut_short_is_left_out_with_a_line(scored, monkeypatch, capsys, tmp_path, what, dry):
+    """Be it calibrated, as here, or not; asked for itself, it is refused with the same words."""
+    (this, other), trials = scored
+    for backend in ("cosine", "plda"):
+        Step(f"vox1_o.{backend}", other.path / "scores").done([other.scores("vox1_o", backend)])
+    Trials([f"c{i}" for i in trials.enrol], [f"c{i}" for i in trials.test], trials.is_target).write("data/trials_cal")
+    Path("data/utt2spk").write_text("".join(f"c{utt} c{utt[:3]}\n" for utt in sorted({*trials.enrol, *trials.test})))
+    for backend in ("cosine", "plda"):
+        write_scores(other.scores("cal", backend), Trials.read("data/trials_cal"), read_scores(
+            other.scores("vox1_o", backend), trials
+        ))  # fmt: skip
+    monkeypatch.setattr(
+        "sys.argv", ["calibrate", "--calibration", "data/trials_cal", str(other.path), "data/test/trials_vox1_o"]
+    )
+    calibrate.main()
+    began = {
+        "scores": ("vox1_o.plda", other.path / "scores"),
+        "calibration": ("calibrate.plda", other.path / "calibration"),
+        "training": ("train", other.path),
+    }[what]
+    Step(*began).begin()
+    lists = ("--out", "report", "--trials", "data/test/trials_vox1_o")
+    with pytest.raises(DataError, match="was begun and has not ended"):
+        command(monkeypatch, *lists, other.path)
+    if dry:
+        (tmp_path / "dry").mkdir()
+        monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
+    capsys.readouterr()
+    command(monkeypatch, *lists, "--others", "exp", this.path)
+    out = capsys.readouterr().out
+    assert f"report: a run is left out, {began[1]}: {began[0]} was begun and has not ended; run its stage again" in out
+    if not dry:
+        assert {row["seed"] for row in json.loads(Path("report/results.json").read_text())} == {this.seed}
 
 
 def test_what_trained_and_made_it_stands_below_the_table(scored, monkeypatch):
@@ -350,7 +406,10 @@ def test_lists_with_partitions_have_equalised_figures(scored, monkeypatch, capsy
         text = other.scores("vox1_o", backend).read_text().splitlines(keepends=True)
         kept = [line for line in text if line.split()[1] not in ("s00-1", "s11-2")]
         other.scores("vox1_o", backend).write_text("".join(kept))
+    reads = []
+    monkeypatch.setattr(report, "read_partitions", lambda *a: (reads.append(a), read_partitions(*a))[1])
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path, other.path)
+    assert len(reads) == 1
     rows = json.loads(Path("report/results.json").read_text())
     for found, this, listed in zip(rows[::2], (run, other), (trials, rest), strict=True):
         scores_N = read_scores(this.scores("vox1_o", "cosine"), listed)

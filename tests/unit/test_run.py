@@ -187,7 +187,14 @@ def test_budgets_and_settings_go_over_an_added_back_end(tmp_path, monkeypatch):
         (["--set", "augment=kaldy", "small"], "system small: augment: there is no"),
         (["--set", "augment=kaldy", "small"], "augment/kaldy.yaml; did you mean kaldi?"),
         (["--corpora", "rirs", "--set", "augment=kaldi", "small"], "give --data-root musan=DIR, or leave out"),
-        (["--corpora", "", "--set", "augment=some", "small"], "--data-root rirs=DIR and --data-root musan=DIR"),
+        (
+            ["--corpora", "rirs", "--set", "augment=kaldi", "small"],
+            "leave out what you have not with --set augment=kaldi_partial, or",
+        ),
+        (
+            ["--corpora", "", "--set", "augment=some", "small"],
+            "--data-root rirs=DIR and --data-root musan=DIR, or train on",
+        ),
         (["--set", "trainig.epochs=3", "small"], "unknown key trainig; did you mean training?"),
         (["--set", "backends.plda.lda_dim=9", "small"], "9 dimensions cannot be taken from embeddings of 8"),
         (["--ngpu", "2", "small"], "--ngpu 2, but torch sees 0 GPUs here"),

@@ -151,6 +151,16 @@ def test_infinite_scores_are_scores(tmp_path):
     assert read_scores(tmp_path / "s", TRIALS).tolist() == [np.inf, -np.inf, 0]
 
 
+def test_what_a_list_repeats_is_found_once_and_pairs_of_a_file_in_order_are_not_made(tmp_path, monkeypatch):
+    """By the second file there is nothing more to find out about the list."""
+    trials = Trials(["a", "a", "b"], ["x", "y", "x"], None)
+    for name, values in (("s", [1, 5, 2]), ("t", [3, 4, 9])):
+        write_scores(tmp_path / name, trials, np.array(values))
+    assert read_scores(tmp_path / "s", trials).tolist() == [1, 5, 2]
+    monkeypatch.setattr(Trials, "pairs", lambda self: pytest.fail("pairs are made"))
+    assert read_scores(tmp_path / "t", trials).tolist() == [3, 4, 9]
+
+
 def test_trial_that_comes_twice_has_one_score(tmp_path):
     twice = Trials(["a", "a", "b"], ["x", "x", "x"], None)
     write_scores(tmp_path / "s", twice, np.array([1, 1, 2]))

@@ -1,12 +1,13 @@
 """`sv.data.trials`: reading, writing, what is left without some ids, and what is refused."""
 
 import doctest
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import sv.data.trials
-from sv.data.trials import Trials, trial_files
+from sv.data.trials import Trials, list_name, trial_files
 from sv.errors import DataError
 
 LINES = ["m1 t1 target", "m1 t2 nontarget", "m2 t1 nontarget", "m2 t2 target", "m1 t1 target"]
@@ -82,6 +83,16 @@ def test_lists_of_a_directory_are_found_by_name(tmp_path):
         (tmp_path / name).write_text("")
     found = {name: path.name for name, path in trial_files(tmp_path).items()}
     assert found == {"o": "trials_o", "o_cleaned": "trials_o_cleaned", "trials": "trials"}
+
+
+def test_a_trial_that_comes_twice_is_known():
+    """By both ids."""
+    assert Trials(["a", "b", "a"], ["x", "x", "x"], None).has_repeats
+    assert not Trials(["a", "b", "a"], ["x", "x", "y"], None).has_repeats
+
+
+def test_a_list_has_the_name_of_its_file():
+    assert [list_name(Path("x", name)) for name in ("trials_vox1_o", "trials")] == ["vox1_o", "trials"]
 
 
 def test_examples_run():

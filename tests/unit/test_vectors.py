@@ -2,6 +2,7 @@
 
 import doctest
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -21,6 +22,17 @@ def test_vectors_are_read_by_key(tmp_path):
     np.testing.assert_array_equal(vectors.x_ND, [[1, 2], [3, 4]])
     assert vectors.x_ND.dtype == np.float64
     assert vectors.num_utts_N.tolist() == [1, 1]
+
+
+def test_vectors_are_read_without_a_second_copy_of_all(tmp_path):
+    """The float64 array, one vector, and what keys and scp take: less than half as much again."""
+    rng = np.random.default_rng(0)
+    scp = write_set(tmp_path, {f"utt{n:04d}": rng.normal(size=1024).astype(np.float32) for n in range(1500)})
+    tracemalloc.start()
+    vectors = Vectors.read(scp)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.4 * vectors.x_ND.nbytes
 
 
 def test_models_are_means_of_their_utterances(tmp_path):
