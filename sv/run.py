@@ -42,28 +42,21 @@ class Run:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Run:
-        """Open a folder that `create` made. Raises ConfigError if it is not one."""
+        """Open a folder that `write` filled. Raises ConfigError if it is not one."""
         this = _read(Path(path))
         if this is None:
             raise ConfigError(f"{path}: not a run (config.yaml is missing); run.sh makes runs, at any stage")
         return this
 
     @classmethod
-    def create(cls, exp: str | os.PathLike[str], name: str, seed: int, system: System) -> Run:
-        """Make the run's folder, or take the one that is there; its configuration becomes this one."""
-        this = cls.plan(exp, name, seed, system)
-        this.write()
-        return this
-
-    @classmethod
     def plan(
         cls, exp: str | os.PathLike[str], name: str, seed: int, system: System, waveform: dict[str, Any] | None = None
     ) -> Run:
-        """The run that `create` would make; nothing is written until `write`."""
+        """A run of which nothing is written until `write`."""
         return cls(Path(exp, name, f"seed{seed}"), name, seed, system, waveform)
 
     def write(self) -> None:
-        """Make the folder and its config.yaml."""
+        """Make the folder, or take the one that is there, and put this configuration into its config.yaml."""
         content = {"name": self.name, "seed": self.seed, "system": self.system.model_dump(mode="json")}
         if self.waveform:
             content["waveform"] = self.waveform

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from commands import refused, run_command
 from data_dirs import plain
+from runs import made_run
 
 import sv.data.trials
 from sv.data.tables import write_table
 from sv.data.trials import Trials, speakers_of
 from sv.metrics import cllr
 from sv.roc import Roc
-from sv.run import Run
 from sv.scoring.calibration import Calibration
 from sv.scoring.trials import read_scores, write_scores
 from sv.systems.reading import find_systems, load_system
@@ -45,7 +45,7 @@ def write_list(prefix, name, seed, run, sign=1):
 def run(tmp_path, monkeypatch):
     """A run scored on two lists, `cal` and `test`, of eight speakers each; the working folder is tmp_path."""
     monkeypatch.chdir(tmp_path)
-    run = Run.create("exp", "x", 1, load_system(find_systems(CONF)["small"]))
+    run = made_run("exp", "x", 1, load_system(find_systems(CONF)["small"]))
     write_list("c", "cal", 0, run)
     write_list("t", "test", 1, run)
     return run

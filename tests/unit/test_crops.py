@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from commands import run_command
 from embedding_sets import of_crops, unnamed, write_set
+from runs import made_run
 
 import sv.backends.euclidean
 import sv.scoring.trials
@@ -14,7 +15,6 @@ from sv.backends.backend import train_backend
 from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
-from sv.run import Run
 from sv.scoring.trials import read_scores, score_trials
 from sv.systems.backends import ClassifierBackend, CosineBackend, EuclideanBackend, PldaBackend
 from sv.systems.reading import find_systems, load_system, validate_system
@@ -144,7 +144,7 @@ def test_commands_train_and_score_on_matrices(tmp_path, monkeypatch, capsys):
         "plda": {"name": "plda", "lda_dim": 3},
     }
     small = load_system(find_systems(Path(__file__).parents[1] / "data" / "conf")["small"]).model_dump(mode="json")
-    run = Run.create("exp", "x", 1, validate_system({**small, "backends": backends}, "x"))
+    run = made_run("exp", "x", 1, validate_system({**small, "backends": backends}, "x"))
     train = {f"s{s}-{u}": RNG.normal(size=(3, DIM)) + s for s in range(6) for u in range(5)}
     utts = utterances(6, "alike")
     write_set(run.embeddings("train"), train)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from commands import refused, run_command
 from data_dirs import plain
+from runs import made_run
 
 from sv import members
 from sv.data.tables import read_table, write_table
@@ -32,7 +33,7 @@ def trials_of(prefix, speakers=6):
 def runs(tmp_path, monkeypatch):
     """Two runs of system a and one of b, with scores of the lists `cal` and `test`; the working folder is tmp_path."""
     monkeypatch.chdir(tmp_path)
-    runs = [Run.create("exp", name, seed, load_system(SMALL)) for name, seed in (("a", 3), ("a", 4), ("b", 3))]
+    runs = [made_run("exp", name, seed, load_system(SMALL)) for name, seed in (("a", 3), ("a", 4), ("b", 3))]
     for name in ("cal", "test"):
         utts, trials = trials_of(name[0])
         plain(utts).write(f"data/{name}")
@@ -47,7 +48,7 @@ def runs(tmp_path, monkeypatch):
 
 def ensemble(**settings):
     block = {"members": MEMBERS, "backend": "plda", **settings}
-    return Run.create("exp", "e", 3, validate_system({"ensemble": block}, "e"))
+    return made_run("exp", "e", 3, validate_system({"ensemble": block}, "e"))
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_what_has_not_changed_is_skipped_and_a_changed_run_makes_it_again(comman
         ensemble(),
         validate_system({"ensemble": {"members": MEMBERS, "backend": "plda", "normalise": "nontargets"}}, "n"),
     )
-    normalised = Run.create("exp", "n", 3, normalised)
+    normalised = made_run("exp", "n", 3, normalised)
 
     def again(this):
         out = command("--calibration", "data/cal/trials_cal", this.path, *LISTS)[1]
@@ -240,7 +241,7 @@ def test_report_says_of_how_many_and_which_scores_the_mean_is(command, runs, mon
 def test_a_network_is_no_ensemble_and_an_ensemble_no_network(command, runs, monkeypatch, capsys):
     """Every command says what the run lacks."""
     this = ensemble()
-    on = Run.create("exp", "o", 3, validate_system({"embeddings_of": "a", "backends": {"b": {"name": "cosine"}}}, "o"))
+    on = made_run("exp", "o", 3, validate_system({"embeddings_of": "a", "backends": {"b": {"name": "cosine"}}}, "o"))
     plain(["a-1"]).write("data/x")
     for name, run, options in (
         ("train", this, ("--train", "data/x", "--valid", "data/x", this.path)),
@@ -254,10 +255,10 @@ def test_a_network_is_no_ensemble_and_an_ensemble_no_network(command, runs, monk
 
 def test_embeddings_of_another_system_are_in_its_folder(runs):
     system = validate_system({"embeddings_of": "a", "backends": {"b": {"name": "cosine"}}}, "o")
-    on = Run.create("exp", "o", 4, system)
+    on = made_run("exp", "o", 4, system)
     assert on.embeddings("test") == Path("exp/a/seed4/embeddings/test")
     assert on.trainings() == [runs[1].training()]
     assert on.backend("b") == Path("exp/o/seed4/backend/b")
-    budget = Run.create("exp", "a+short", 4, load_system(SMALL))
-    assert Run.create("exp", "o+short", 4, system).embeddings("test") == budget.path / "embeddings" / "test"
+    budget = made_run("exp", "a+short", 4, load_system(SMALL))
+    assert made_run("exp", "o+short", 4, system).embeddings("test") == budget.path / "embeddings" / "test"
     assert ensemble().trainings() == [run.training() for run in runs]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from commands import refused, run_command
 from data_dirs import plain
+from runs import made_run
 
 from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.metrics import eer_rocch, min_dcf
 from sv.records import Step
 from sv.roc import Roc
-from sv.run import Run
 from sv.scoring.trials import read_scores, write_scores
 from sv.scoring.weight_search import Tuned
 from sv.systems.reading import find_systems, load_system, validate_system
@@ -35,7 +35,7 @@ def trials_of(prefix):
 def runs(tmp_path, monkeypatch):
     """Runs of three systems with scores of the lists `val` and `test`; the working folder is tmp_path."""
     monkeypatch.chdir(tmp_path)
-    runs = [Run.create("exp", name, 1, load_system(SMALL)) for name in NAMES]
+    runs = [made_run("exp", name, 1, load_system(SMALL)) for name in NAMES]
     for name in ("val", "test"):
         utts, trials = trials_of(name[0])
         plain(utts).write(f"data/{name}")
@@ -49,7 +49,7 @@ def runs(tmp_path, monkeypatch):
 
 def ensemble(name="f", **settings):
     block = {"members": dict.fromkeys(NAMES, 1), "backend": "plda", **settings}
-    return Run.create("exp", name, 1, validate_system({"ensemble": block}, name))
+    return made_run("exp", name, 1, validate_system({"ensemble": block}, name))
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_run_of_weight_0_has_no_say_in_which_trials_are_left(command, runs):
 
 
 def test_given_weights_are_applied_to_each_run_of_a_member(command, runs):
-    other = Run.create("exp", "a", 2, load_system(SMALL))
+    other = made_run("exp", "a", 2, load_system(SMALL))
     write_scores(other.scores("test", "plda"), *scores_of_none())
     this = ensemble(members={"a": 2, "b": 1}, weights={"a": 3, "b": 1})
     assert command("fuse", "--tune-on", VAL, this.path)[:2] == (0, "exp/f/seed1: its weights are not searched\n")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from commands import refused, run_command
 from feature_sets import write_features
+from runs import made_run
 from trainings import small_run, write_sets
 
 from sv.backends.kaldi_gmm import read_extractor, read_full_gmm
 from sv.data.tables import read_table, write_table
 from sv.data.vectors import Vectors
 from sv.records import record_of
-from sv.run import Run
 from sv.systems.reading import validate_system
 
 SYSTEM = {
@@ -35,7 +35,7 @@ def command(monkeypatch, capsys):
 
 def ivector_run(exp, **changes):
     tree = {**SYSTEM, "ivector": {**SYSTEM["ivector"], **changes}}
-    return Run.create(exp, "ivector", 1, validate_system(tree, "test"))
+    return made_run(exp, "ivector", 1, validate_system(tree, "test"))
 
 
 def train(command, run, sets):
@@ -86,7 +86,7 @@ def test_a_ubm_of_its_own_set_knows_nothing_of_the_training_sets_copies(command,
     """Another augmentation is another training set; only a UBM of that set is trained anew."""
     said = []
     for augment in (None, "kaldi"):
-        run = Run.create(tmp_path, "ivector", 1, validate_system(SYSTEM | {"augment": augment}, "test"))
+        run = made_run(tmp_path, "ivector", 1, validate_system(SYSTEM | {"augment": augment}, "test"))
         ubm = ("--ubm", sets[1]) if own else ()
         said.append(command("train_ivector", "--ngpu", 0, "--train", sets[0], *ubm, run.path)[1])
     why = 'runs again (system.augment is "kaldi", was not set)'

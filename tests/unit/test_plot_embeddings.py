@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import refused, run_command
+from runs import made_run
 
 from sv.data.ark import ArkWriter
 from sv.data.datadir import DataDir
 from sv.records import Step
 from sv.report.tsne import Panel
-from sv.run import Run
 from sv.systems.reading import find_systems, load_system, validate_system
 
 SYSTEM = load_system(find_systems(Path(__file__).parents[1] / "data" / "conf")["small"])
@@ -35,7 +35,7 @@ def extract(run, utts=UTTS, seed=0, same=False):
 def runs(tmp_path, monkeypatch):
     """Two runs with embeddings of five speakers' six utterances; the working folder is tmp_path."""
     monkeypatch.chdir(tmp_path)
-    made = [Run.create("exp", name, 1, SYSTEM) for name in "xy"]
+    made = [made_run("exp", name, 1, SYSTEM) for name in "xy"]
     for seed, run in enumerate(made):
         extract(run, seed=seed)
     return made
@@ -93,7 +93,7 @@ def test_synthetic_speech_is_labelled_unasked(command, drawn, runs):
 def test_seeds_and_distances_stand_over_the_panels(command, drawn, runs):
     """A seed where there are several; Euclidean where no back end scores by cosine."""
     plda = SYSTEM.model_copy(update={"backends": {"plda": SYSTEM.backends["plda"]}})
-    other = Run.create("exp", "x", 2, plda)
+    other = made_run("exp", "x", 2, plda)
     extract(other)
     command(of=[runs[0], other])
     assert [panel.title for panel in drawn[0][0]] == ["x seed 1 (cosine)", "x seed 2 (euclidean)"]
@@ -120,7 +120,7 @@ def test_same_bytes_and_skipped_until_something_changes(command, runs):
 
 
 def test_run_without_embeddings_is_left_out_with_a_line(command, drawn, runs):
-    other = Run.create("exp", "z", 1, SYSTEM)
+    other = made_run("exp", "z", 1, SYSTEM)
     out = command(of=[*runs, other])[1]
     assert f"{other.path} is left out: it has no embeddings of test (stage 5)" in out
     assert len(drawn[0][0]) == 2
@@ -128,7 +128,7 @@ def test_run_without_embeddings_is_left_out_with_a_line(command, drawn, runs):
 
 def test_an_ensemble_is_left_out_as_it_has_no_embeddings(command, runs):
     block = {"members": {"x": 1, "y": 1}, "backend": "plda"}
-    mean = Run.create("exp", "mean", 1, validate_system({"ensemble": block}, "mean"))
+    mean = made_run("exp", "mean", 1, validate_system({"ensemble": block}, "mean"))
     assert f"{mean.path} is left out: an ensemble has no embeddings\n" in command(of=[*runs, mean])[1]
     assert "none of the runs has embeddings of test; stage 5 makes those of a network or an" in refused(
         command(of=[mean])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import made_run
 
 from sv.cli import calibrate, report
 from sv.data.datadir import DataDir
@@ -18,7 +19,6 @@ from sv.records import Step
 from sv.report.figures import actual_costs, figures
 from sv.report.tables import Row, markdown_table, notes, table, text_table
 from sv.roc import Roc
-from sv.run import Run
 from sv.scoring.trials import read_scores, write_scores
 from sv.systems.reading import find_systems, load_system
 
@@ -197,7 +197,7 @@ def scored(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     runs = []
     for seed in (1, 2):
-        runs.append(Run.create("exp", "published", seed, load_system(SYSTEMS["published"])))
+        runs.append(made_run("exp", "published", seed, load_system(SYSTEMS["published"])))
         for backend in ("cosine", "plda"):
             write_scores(runs[-1].scores("vox1_o", backend), trials, rng.normal(2.0 * trials.is_target))
     return runs, trials
@@ -313,7 +313,7 @@ def test_unchanged_report_has_the_same_bytes(scored, monkeypatch):
 def test_other_runs_with_scores_are_shown_too(scored, monkeypatch, capsys):
     """Those below the folder that is named, behind those asked for; one without scores is not missed."""
     first, second = scored[0]
-    Run.create("exp", "third", 1, first.system)
+    made_run("exp", "third", 1, first.system)
     command(monkeypatch, "--out", "report", "--others", "exp", "--trials", "data/test/trials_vox1_o", second.path)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:6]]
     assert [(line[1], line[2]) for line in lines] == [(seed, b) for seed in "21" for b in ("cosine", "plda")]
@@ -322,7 +322,7 @@ def test_other_runs_with_scores_are_shown_too(scored, monkeypatch, capsys):
 def test_another_run_of_an_earlier_version_is_left_out_with_a_line(scored, monkeypatch, capsys):
     """Its configuration is no longer understood; the run that was asked for is reported all the same."""
     run = scored[0][0]
-    old = Run.create("exp", "old", 1, run.system)
+    old = made_run("exp", "old", 1, run.system)
     config = old.path / "config.yaml"
     config.write_text(config.read_text().replace("features:", "front_end:"))
     command(monkeypatch, "--out", "report", "--others", "exp", "--trials", "data/test/trials_vox1_o", run.path)

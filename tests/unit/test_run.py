@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from runs import made_run
 
 from sv.cli import configure
 from sv.errors import ConfigError, DataError, UserError
@@ -22,21 +23,21 @@ def small(*sets):
 
 def trained(tmp_path, *sets):
     """A run with the record of a finished training."""
-    run = Run.create(tmp_path, "x", 1, small(*sets))
+    run = made_run(tmp_path, "x", 1, small(*sets))
     Step("train", run.path, settings={"system": run.trained_by(), "front_end": {"features": {"num_ceps": 23}}}).done([])
     return run
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_configuration_round_trips(tmp_path, name):
-    made = Run.create(tmp_path, name, 3, load_system(SYSTEMS[name]))
+    made = made_run(tmp_path, name, 3, load_system(SYSTEMS[name]))
     assert made.path == tmp_path / name / "seed3"
     assert Run.open(made.path) == made
 
 
 def test_merged_configuration_is_what_is_written(tmp_path):
     """Read with plain PyYAML, so that any tool can."""
-    run = Run.create(tmp_path, "x", 1, small("training.optimiser.lr=1e-5", "cmn=null"))
+    run = made_run(tmp_path, "x", 1, small("training.optimiser.lr=1e-5", "cmn=null"))
     written = yaml.safe_load((run.path / "config.yaml").read_text())
     assert (written["name"], written["seed"]) == ("x", 1)
     assert written["system"]["training"]["optimiser"] == {"name": "adam", "lr": 1e-5, "weight_decay": 1e-5}
@@ -56,7 +57,7 @@ def test_merged_configuration_is_what_is_written(tmp_path):
 def test_a_network_of_another_configuration_is_not_used(tmp_path, setting, difference):
     trained(tmp_path).require_trained()
     with pytest.raises(ConfigError, match="was trained with") as caught:
-        Run.create(tmp_path, "x", 1, small(setting)).require_trained()
+        made_run(tmp_path, "x", 1, small(setting)).require_trained()
     assert difference in str(caught.value)
     assert "repeat the --set and --budget that it was trained with" in str(caught.value)
 
@@ -64,19 +65,19 @@ def test_a_network_of_another_configuration_is_not_used(tmp_path, setting, diffe
 def test_first_difference_is_the_first_in_the_yaml(tmp_path):
     trained(tmp_path)
     with pytest.raises(ConfigError, match=r"with features = mfcc23_8k"):
-        Run.create(tmp_path, "x", 1, small("training.epochs=11", "vad=null", "features=mfcc30_16k")).require_trained()
+        made_run(tmp_path, "x", 1, small("training.epochs=11", "vad=null", "features=mfcc30_16k")).require_trained()
 
 
 def test_trained_run_takes_other_back_ends(tmp_path):
     """They are estimated after training, and need no new one."""
     trained(tmp_path)
-    changed = Run.create(tmp_path, "x", 1, small("backends.plda.lda_dim=7"))
+    changed = made_run(tmp_path, "x", 1, small("backends.plda.lda_dim=7"))
     changed.require_trained()
     assert Run.open(tmp_path / "x" / "seed1").system.backends["plda"].lda_dim == 7
 
 
 def test_an_unfinished_training_is_not_used(tmp_path):
-    run = Run.create(tmp_path, "x", 1, small())
+    run = made_run(tmp_path, "x", 1, small())
     Step("train", run.path, settings={"system": run.trained_by()}).begin()
     with pytest.raises(DataError, match="not trained to the end; stage 4 trains it"):
         run.require_trained()
@@ -91,12 +92,12 @@ def test_features_of_another_make_are_refused(tmp_path):
 
 def test_a_back_end_of_other_settings_is_refused(tmp_path):
     """One without a record, from elsewhere, is taken as it is."""
-    run = Run.create(tmp_path, "x", 1, small())
+    run = made_run(tmp_path, "x", 1, small())
     run.require_backend("plda")
     Step("train_backend", run.backend("plda"), settings=run.system.backends["plda"].model_dump(mode="json")).done([])
     run.require_backend("plda")
     with pytest.raises(ConfigError, match=r"plda was trained with lda_dim = \d, which is now 7; begin at stage 6"):
-        Run.create(tmp_path, "x", 1, small("backends.plda.lda_dim=7")).require_backend("plda")
+        made_run(tmp_path, "x", 1, small("backends.plda.lda_dim=7")).require_backend("plda")
 
 
 def test_folder_that_is_no_run_is_refused(tmp_path):
@@ -116,9 +117,9 @@ def test_a_dry_run_sees_its_own_plan_before_what_stands_there(tmp_path, monkeypa
     """And runs that it does not plan as they stand."""
     (tmp_path / "dry").mkdir()
     for name in ("x", "y"):
-        Run.create(tmp_path, name, 1, small())
+        made_run(tmp_path, name, 1, small())
     monkeypatch.setenv("SV_DRY_RUN", str(tmp_path / "dry"))
-    Run.create(tmp_path, "x", 1, small("vad=null"))
+    made_run(tmp_path, "x", 1, small("vad=null"))
     assert [Run.open(tmp_path / name / "seed1").system.vad for name in ("x", "y")] == [None, "energy"]
     monkeypatch.delenv("SV_DRY_RUN")
     assert Run.open(tmp_path / "x" / "seed1").system.vad == "energy"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import made_run
 
 import sv.scoring.trials
 from sv.backends.backend import train_backend
@@ -17,7 +18,6 @@ from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.errors import ConfigError, DataError
 from sv.records import Step
-from sv.run import Run
 from sv.scoring.trials import read_scores, score_trials, write_scores
 from sv.systems.backends import CosineBackend, PldaBackend
 from sv.systems.reading import find_systems, load_system
@@ -200,7 +200,7 @@ def run(tmp_path, monkeypatch):
     """A run with embeddings of a training and a test set, and its back ends; the working folder is tmp_path."""
     monkeypatch.chdir(tmp_path)
     small = find_systems(CONF)["small"]
-    run = Run.create("exp", "x", 1, load_system(small))
+    run = made_run("exp", "x", 1, load_system(small))
     for name, utts in {"train": 8, "test": 3}.items():
         folder = run.embeddings(name)
         with ArkWriter(folder / "xvector") as archive:
@@ -346,7 +346,7 @@ def test_no_trial_left_names_the_list(run, tmp_path, monkeypatch):
 
 
 def test_too_little_training_data_names_run_and_back_end(run, monkeypatch):
-    Run.create("exp", "x", 1, run.system.model_copy(update={"backends": {"big": PldaBackend(name="plda", lda_dim=6)}}))
+    made_run("exp", "x", 1, run.system.model_copy(update={"backends": {"big": PldaBackend(name="plda", lda_dim=6)}}))
     write_table(run.embeddings("train") / "utt2spk", {f"s{s}-{u}": f"s{s // 4}" for s in range(10) for u in range(8)})
     with pytest.raises(DataError, match=r"^exp/x/seed1: back end big: LDA to 6 dimensions needs 7 speakers"):
         command(monkeypatch, train_backends, "--train", "train", run.path)
@@ -368,7 +368,7 @@ def extracted(run, name, shift):
 
 def test_back_ends_that_adapt_learn_from_another_set_and_others_do_not(run, monkeypatch, capsys):
     """Without labels, and trained again when that set's embeddings change."""
-    run = Run.create("exp", "x", 1, run.system.model_copy(update={"backends": ADAPTED}))
+    run = made_run("exp", "x", 1, run.system.model_copy(update={"backends": ADAPTED}))
     with pytest.raises(
         ConfigError, match="back end new adapts to unlabelled embeddings; name their set with --adapt SET"
     ):
@@ -407,9 +407,7 @@ def test_back_ends_may_learn_from_the_speakers_of_another_set_alone(run, tmp_pat
 
 def with_network(run, *sets):
     """The run, with tests/data/conf's classifier as a back end too."""
-    return Run.create(
-        "exp", "x", 1, load_system(find_systems(CONF)["small"], (), sets, [CONF / "backends/network.yaml"])
-    )
+    return made_run("exp", "x", 1, load_system(find_systems(CONF)["small"], (), sets, [CONF / "backends/network.yaml"]))
 
 
 def test_a_classifier_is_trained_and_scored_as_any_back_end(run, tmp_path, monkeypatch, capsys):

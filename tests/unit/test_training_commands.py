@@ -14,6 +14,7 @@ import pytest
 import torch
 from commands import refused, run_command
 from feature_sets import write_features
+from runs import made_run
 from trainings import small_run, small_system, write_sets
 
 from sv.cli import extract, train
@@ -140,7 +141,7 @@ def test_a_network_starts_from_anothers_and_has_a_layer_on_top(sets, tmp_path, a
     first = small_run(tmp_path, TINY_RESNET % "", "training.epochs=1", FAST, *both)
     settings = (TINY_RESNET % ", top_dim: 6", "loss={name: am, margin: 0.1}", *both)
     plan = small_system(*settings, "training.epochs=1", "training.start_from=small", "training.optimiser.lr=1.0e-9")
-    second = Run.create(tmp_path, "margin", 1, plan)
+    second = made_run(tmp_path, "margin", 1, plan)
     with pytest.raises(DataError, match=r"small/seed1: its network is not trained to the end"):
         train.train_run(second, *sets, ngpu=0, workers=0)
     train.train_run(first, *sets, ngpu=0, workers=0)
@@ -160,13 +161,13 @@ def test_a_network_starts_from_anothers_and_has_a_layer_on_top(sets, tmp_path, a
     assert not (second.path / "checkpoints-before-1").exists()
     wider = small_system(TINY_RESNET % ", hidden_dim: 9, top_dim: 6", *settings[1:], "training.start_from=small")
     with pytest.raises(ConfigError, match=rf"the network of .*small/seed1 is another one \({above}emb"):
-        train.train_run(Run.create(tmp_path, "wider", 1, wider), *sets, ngpu=0, workers=0)
+        train.train_run(made_run(tmp_path, "wider", 1, wider), *sets, ngpu=0, workers=0)
 
 
 def test_a_network_is_trained_anew_when_it_starts_from_another_of_anothers(sets, tmp_path, capsys):
     """Which one is taken, the last, the best or a mean, is of that run's extraction, which its training has not."""
     plan = small_system("training.start_from=small", "training.epochs=1")
-    first, second = small_run(tmp_path), Run.create(tmp_path, "second", 1, plan)
+    first, second = small_run(tmp_path), made_run(tmp_path, "second", 1, plan)
     for run in (first, second, second):
         train.train_run(run, *sets, ngpu=0, workers=0)
     assert f"train {second.path}: unchanged, skipped" in capsys.readouterr().out

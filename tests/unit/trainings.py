@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from feature_sets import speakers_frames, write_features
+from runs import made_run
 
-from sv.run import Run
 from sv.systems.reading import find_systems, load_system
 
 SMALL = find_systems(Path(__file__).parents[1] / "data" / "conf")["small"]
@@ -19,7 +19,7 @@ def write_sets(folder, speakers=6):
 
 def small_run(exp, *sets, seed=1):
     """EXP/small/seedN: tests/data/conf's, without a sliding mean, which would take the speakers' means away."""
-    return Run.create(exp, "small", seed, small_system(*sets))
+    return made_run(exp, "small", seed, small_system(*sets))
 
 
 def small_system(*sets):
