@@ -17,7 +17,7 @@ from sv.data.tables import write_lines
 from sv.data.trials import Trials, list_name, speakers_of
 from sv.errors import ConfigError, DataError
 from sv.members import found_weights
-from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole
+from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole, settings_of
 from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
@@ -291,8 +291,10 @@ def how_trained(this: Run) -> str | None:
     counts = counts_of("train", maker.path)
     if counts is None:
         return None
-    unit = "iterations" if maker.system.ivector else "epochs"
     whose = f"embeddings of {maker.name}, " if maker is not this else ""
+    if file := (settings_of("train", maker.path) or {}).get("imported"):
+        return f"{whose}a public network's weights ({file}), not trained here"
+    unit = "iterations" if maker.system.ivector else "epochs"
     return f"{whose}{counts['epochs']} {unit} on {counts['utterances']:,} utterances of {counts['speakers']:,} speakers"
 
 

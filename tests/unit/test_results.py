@@ -376,6 +376,15 @@ def test_what_trained_and_made_it_stands_below_the_table(scored, monkeypatch):
     assert "Made by `./run.sh --seed 1`" in text
 
 
+def test_a_public_network_is_never_shown_as_trained_here(scored, monkeypatch):
+    """What `import_weights` records."""
+    run = scored[0][0]
+    Step("train", run.path, settings={"imported": "released.model"}).done([], parameters=7)
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+    text = Path("report/results.md").read_text()
+    assert "published: a public network's weights (released.model), not trained here." in text
+
+
 def test_finished_report_is_printed_again(scored, monkeypatch, capsys):
     arguments = ("--out", "report", "--trials", "data/test/trials_vox1_o", scored[0][0].path)
     command(monkeypatch, *arguments)
