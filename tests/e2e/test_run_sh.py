@@ -358,6 +358,29 @@ def test_run_sh_may_be_edited_while_it_runs(tmp_path):
     assert "done in 0:0" in done.stdout
 
 
+def test_a_network_that_reads_recordings_goes_through_all_stages(run_sh, corpus, tmp_path):
+    """Augmented online, ten crops an utterance; no features are made, and of the training set no embeddings."""
+    musan, rirs = write_musan(tmp_path / "a musan"), write_rirs(tmp_path / "rirs")
+    narrow = ("model.channels=[8,8,8,8]", "model.embedding_dim=16", "training.epochs=2", "training.batch_size=8")
+    crops = ("training.chunk_s=[1,1]", "extraction.crops.length_s=1.0", "training.groups.max_per_speaker=4")
+    options = (
+        *("--systems", "QA4", "--budget", "short", "--data-root", f"mini={corpus}", "--calibration-speakers", "3"),
+        *("--data-root", f"musan={musan}", "--data-root", f"rirs={rirs}", "--nj", "2", "--ngpu", "0"),
+        *(word for setting in (*narrow, *crops) for word in ("--set", setting)),
+    )
+    result = run_sh(*options, "--work", tmp_path / "some work")
+    assert result.returncode == 0, result.stdout + result.stderr
+    data, run = tmp_path / "some work/data/mini", tmp_path / "some work/exp/mini/QA4+short/seed1"
+    assert not list(data.glob("*/feats"))
+    assert sorted(path.name for path in (run / "embeddings").iterdir()) == ["vox1_calibration", "vox1_test"]
+    (row,) = json.loads((run.parents[1] / "report/results.json").read_text())
+    assert (row["system"], row["backend"]) == ("QA4+short", "cosine")
+    assert row["cllr"] > 0
+    again = run_sh(*options, "--work", tmp_path / "some work")
+    assert "runs again" not in again.stdout
+    assert "train QA4+short  epoch" not in again.stdout
+
+
 def test_recipes_in_one_place_leave_each_other_alone(run_sh, corpus, finished):
     """Another recipe's first stages touch no file of this one's."""
     _, work = finished
