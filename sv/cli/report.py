@@ -51,15 +51,13 @@ def main() -> None:
     from sv.report.det import plot_det  # matplotlib, which takes a second
     from sv.report.figures import actual_costs, equalised_actual_cost, equalised_figures, figures
 
+    lists = labelled(args.trials)
     step.begin()
     titles = titles_of(runs)
     rows: list[Row] = []
     images: list[str] = []
-    for path in args.trials:
+    for path, trials in lists.items():
         curves: dict[str, Roc] = {}
-        trials = Trials.read(path)
-        if trials.is_target is None:
-            raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
         name = list_name(path)
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
@@ -106,6 +104,17 @@ def main() -> None:
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
     step.done([args.out / name for name in ("results.md", "results.json", *images)], rows=len(rows))
     say(args)
+
+
+def labelled(paths: list[Path]) -> dict[Path, Trials]:
+    """The lists that have labels; the others, of a challenge, are told. DataError if none has."""
+    lists = {path: Trials.read(path) for path in paths}
+    for path in [path for path, trials in lists.items() if trials.is_target is None]:
+        del lists[path]
+        if not lists:
+            raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to report")
+        print(f"report: {path} has no labels; its scores are in RUN/scores/{list_name(path)}.BACKEND")
+    return lists
 
 
 def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step:

@@ -385,6 +385,17 @@ def test_a_public_network_is_never_shown_as_trained_here(scored, monkeypatch):
     assert "published: a public network's weights (released.model), not trained here." in text
 
 
+def test_a_list_without_labels_is_told_beside_others(scored, monkeypatch, capsys):
+    """A challenge's: it is scored, and nobody here knows how well."""
+    (run, _), trials = scored
+    Trials(trials.enrol, trials.test, None).write(Path("data/test/trials_challenge"))
+    lists = ("--trials", "data/test/trials_challenge", "--trials", "data/test/trials_vox1_o")
+    command(monkeypatch, "--out", "report", *lists, run.path)
+    told = "report: data/test/trials_challenge has no labels; its scores are in RUN/scores/challenge.BACKEND"
+    assert told in capsys.readouterr().out
+    assert {row["trials"] for row in json.loads(Path("report/results.json").read_text())} == {"vox1_o"}
+
+
 def test_finished_report_is_printed_again(scored, monkeypatch, capsys):
     arguments = ("--out", "report", "--trials", "data/test/trials_vox1_o", scored[0][0].path)
     command(monkeypatch, *arguments)
