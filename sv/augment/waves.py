@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 
-_FFT_SIZE = 1 << 16  # of a block
-_FFT_STEP = 1 << 13  # between the sizes for what is shorter: 2**13 times 1 to 8
+_TOGETHER = 4  # transforms side by side take as long as one alone
+# Few and of small factors: the library prepares itself for each, and keeps that. The largest is half an hour at 16 kHz.
+_FFT_SIZES = tuple(quarters << power for power in range(10, 23) for quarters in (4, 5, 6, 7))
 
 
 class Noise(NamedTuple):
@@ -28,9 +30,9 @@ def power(wave_N: np.ndarray) -> float:
     """Mean square of samples (N,).
 
     Not by a dot product: its library would start threads, which wait for each other on a busy machine, and sum in an
-    order that depends on their number.
+    order that depends on their number. Squares of float32 may be rounded to it: it is their sum that needs the digits.
     """
-    return float(np.square(wave_N, dtype=np.float64).mean())
+    return float(np.square(wave_N, dtype=np.result_type(wave_N, np.float32)).sum(dtype=np.float64)) / len(wave_N)
 
 
 def reverberate(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
@@ -74,17 +76,34 @@ def _require_sound(response_M: np.ndarray) -> None:
 
 
 def _convolved(wave_N: np.ndarray, response_M: np.ndarray) -> np.ndarray:
-    """The convolution, float32 (N + M - 1,), block by block: FFTs of a few sizes, whose preparation is kept."""
-    whole = -(-(len(wave_N) + len(response_M) - 1) // _FFT_STEP) * _FFT_STEP
-    size = whole if whole <= _FFT_SIZE else max(_FFT_SIZE, scipy.fft.next_fast_len(2 * len(response_M), real=True))
+    """The convolution, float32 (N + M - 1,), by overlapping blocks; the response and three of them go first."""
+    size = _fft_size(len(wave_N), len(response_M))
     hop = size - len(response_M) + 1
-    spectrum_K = scipy.fft.rfft(response_M, size)
+    pieces = [response_M, *(wave_N[start : start + hop] for start in range(0, len(wave_N), hop))]
     wet_L = np.zeros(len(wave_N) + len(response_M) - 1, np.float32)
-    for start in range(0, len(wave_N), hop):
-        block = scipy.fft.irfft(scipy.fft.rfft(wave_N[start : start + hop], size) * spectrum_K, size)
-        place = wet_L[start : start + size]
-        place += block[: len(place)]
+    for first in range(0, len(pieces), _TOGETHER):
+        rows_RS = np.zeros((_TOGETHER, size), np.float32)
+        for row_S, piece in zip(rows_RS, pieces[first : first + _TOGETHER], strict=False):
+            row_S[: len(piece)] = piece
+        spectra_RK = scipy.fft.rfft(rows_RS)
+        if first == 0:
+            response_K = spectra_RK[0].copy()
+        wet_RS = scipy.fft.irfft(spectra_RK * response_K, size)
+        for index in range(max(first, 1), min(first + _TOGETHER, len(pieces))):
+            place = wet_L[(index - 1) * hop :][:size]
+            place += wet_RS[index - first, : len(place)]
     return wet_L
+
+
+@lru_cache(1 << 14)
+def _fft_size(length: int, response: int) -> int:
+    """The size at which the response and blocks of `length` samples, as many at once as are, make the least to do."""
+
+    def work(size: int) -> int:
+        pieces = 1 + -(-length // (size - response + 1))
+        return -(-pieces // _TOGETHER) * size
+
+    return min((size for size in _FFT_SIZES if size > response), key=work)
 
 
 def sum_of_equals(noises: Iterable[np.ndarray]) -> np.ndarray:

@@ -184,6 +184,8 @@ def make_sets(folder: Path, speech: Path | None) -> None:
         wave_N = noise(int(RATE * 4 * 1.001**file), file) if speech is None else read_int16(file)
         if len(wave_N) >= LENGTH and len(waves) < 1000:
             waves.append(wave_N)
+    if not waves:
+        raise SystemExit(f"{speech}: no WAV or FLAC files of 2 s or more")
     for coding in ("wav", "flac"):
         (folder / coding).mkdir()
         wav = {f"spk{n % 40:02d}-{n:04d}": folder / coding / f"{n}.{coding}" for n in range(len(waves))}
