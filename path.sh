@@ -17,7 +17,7 @@ sv_die() { echo "path.sh: $*" >&2; exit 1; }
 sv_lacking_packages() {
   "$1" - 2>/dev/null <<'PY'
 import importlib.util, sys
-names = "torch torchaudio numpy scipy soundfile av kaldiio webrtcvad yaml pydantic tqdm matplotlib sklearn threadpoolctl tensorboard submitit"
+names = "torch torchaudio numpy scipy soundfile av kaldiio webrtcvad yaml pydantic tqdm matplotlib sklearn threadpoolctl tensorboard submitit safetensors"
 old = ["python>=3.11"] if sys.version_info < (3, 11) else []
 print("lacks:", *old, *[n for n in names.split() if importlib.util.find_spec(n) is None])
 PY
