@@ -36,7 +36,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         DataError: the file is missing, damaged, or not a set of named tensors.
     """
     if not path.is_file():
-        raise DataError(f"{path} is missing")
+        raise DataError(f"{path}: no such file")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _read_pickled(path)
     except Exception as error:  # a damaged file fails in many ways, none of which is a bug of ours

@@ -325,7 +325,7 @@ def test_no_checkpoint(tmp_path, saved):
     for name in ("text.pt", "text.safetensors"):
         (tmp_path / name).write_text("not weights\n")
         assert "cannot be read as tensors alone" in refused(tmp_path / name)
-    assert refused(tmp_path / "absent.pt").endswith("absent.pt is missing")
+    assert refused(tmp_path / "absent.pt").endswith("absent.pt: no such file")
     assert "named tensors; it should be a network's state_dict" in refused(saved(torch.nn.Linear(2, 2), "network.pt"))
     assert "named tensors; it should be a network's state_dict" in refused(saved({}, "empty.pt"))
     assert "not a set of named tensors ('epoch' is none)" in refused(saved({"epoch": 3}, "numbers.pt"))
