@@ -20,11 +20,12 @@ from sv.training.curves import held_out_errors
 from sv.training.held_out import HeldOutChunks, evaluate
 from sv.training.loader import Augment, batches
 from sv.training.notes import NoNotes, Notes
+from sv.training.optimiser import set_pace
 from sv.training.precision import Precision
 from sv.training.progress import DomainFigures, Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
-from sv.training.schedule import ended, margin_part, rate, reversal
+from sv.training.schedule import ended, margin_part, momentum, rate, reversal
 
 
 def train(
@@ -70,8 +71,7 @@ def train(
             step = epoch * len(sampler) + index
             done = epoch + index / len(sampler)
             lr = settings.optimiser.lr * rate(settings.schedule, done, settings.epochs, errors)
-            for group in state.optimiser.param_groups:
-                group["lr"] = lr
+            set_pace(state.optimiser, lr, momentum(settings.schedule, done, settings.epochs))
             if settings.margin_epochs:
                 state.head.margin_part = margin_part(settings, done)
             lambda_p = reversal(settings.adversarial, done, settings.epochs)
