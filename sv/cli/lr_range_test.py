@@ -130,6 +130,8 @@ def tested(this: Run) -> dict[str, Any]:
     """The settings of a system that decide its range test: not its own rate, nor what follows from the held-out set."""
     system = this.trained_by()
     training = {key: value for key, value in system["training"].items() if key not in NOT_TESTED}
+    if this.system.training.adversarial is None:  # whose reversal grows with the part of all epochs that is done
+        del training["epochs"]
     optimiser = {key: value for key, value in training["optimiser"].items() if key != "lr"}
     return system | {"training": training | {"optimiser": optimiser}}
 

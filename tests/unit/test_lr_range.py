@@ -139,6 +139,16 @@ def test_a_loss_that_never_falls_is_one_line_and_leaves_the_curve_alone(tested, 
     assert not record_of("lr_range_test", run.path / "lr_range").exists()
 
 
+def test_a_domain_classifier_learns_beside(tested, sets, tmp_path):
+    """Its unlabelled speech is asked for; the losses are those of the speakers' head, which its gradient changes."""
+    plain = small_run(tmp_path / "plain", *SETTINGS)
+    both = small_run(tmp_path / "both", *SETTINGS, "training.adversarial={weight: 1.0, schedule: constant}")
+    assert "name it with --adapt DATA" in refused(tested(both))
+    assert [tested(plain)[0], tested(both, "--adapt", sets[1])[0]] == [0, 0]
+    assert losses(both)[0, 2] == pytest.approx(losses(plain)[0, 2], rel=0.1)  # other statistics of batch norm
+    assert losses(both)[-1, 2] != losses(plain)[-1, 2]
+
+
 def test_two_processes_measure_what_one_does(tested, sets, tmp_path):
     one, two = (small_run(tmp_path / name, *SETTINGS) for name in ("one", "two"))
     tested(one)
@@ -189,7 +199,7 @@ def test_a_mistake_is_one_line(tmp_path, monkeypatch, capsys, options, problem):
     run = small_run(tmp_path)
     words = ["--train", "x", *options, "--ngpu", 0, run.path]
     assert problem in refused(run_command(monkeypatch, capsys, "lr_range_test", *words))
-    assert not list(run.path.glob("lr_range/*.*"))
+    assert not (run.path / "lr_range" / "losses.tsv").exists()
 
 
 def test_it_is_of_one_node(sets, tested, tmp_path, monkeypatch):
