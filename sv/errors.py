@@ -13,5 +13,11 @@ class AudioError(DataError):
     """A recording that cannot be read, is empty, or has the wrong rate; names the file and the reason."""
 
 
+class Diverged(UserError):
+    """A training whose loss has become infinite or not a number; says so in the words of `SAYS`."""
+
+    SAYS = "is no longer a number"
+
+
 class ConfigError(UserError):
     """An unknown, missing or ill-typed key in a configuration; names the key and the nearest right one."""

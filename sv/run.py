@@ -22,6 +22,8 @@ TRAINED_BY = (
     *("ivector", "model", "loss", "training"),
 )
 
+GRID = "lr_grid"  # of a run, the folder of runs that differ from it in the learning rate: EXP/NAME/seedN/lr_grid/LR
+
 
 @dataclass(frozen=True)
 class Run:
@@ -90,7 +92,8 @@ class Run:
         """The run of another system, with this one's budget and seed, or another seed. ConfigError if there is none."""
         budget = self.name.partition("+")[1:]
         seed = self.seed if seed is None else seed
-        return Run.open(self.path.parents[1] / "".join([system, *budget]) / f"seed{seed}")
+        folder = self.path.parents[1] if self.path.parent.name == GRID else self.path  # EXP/NAME/seedN
+        return Run.open(folder.parents[1] / "".join([system, *budget]) / f"seed{seed}")
 
     def embedder(self) -> Run:
         """The run whose network or extractor makes the embeddings: this one, or one of the system `embeddings_of`."""

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
@@ -37,6 +38,33 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--nj", type=int, default=1, help="number of jobs")
         self.add_argument("--job", type=int, help=argparse.SUPPRESS)
         self.add_argument("--key", help=argparse.SUPPRESS)  # of the step that started the job
+
+    def add_training_options(self) -> None:
+        """What a network learns from, where, and the run: of every command that trains one."""
+        self.add_argument("--train", type=Path, required=True, help="data directory of the training set")
+        self.add_argument(
+            "--adapt", type=Path, help="data directory of unlabelled speech of another domain, for adversarial training"
+        )
+        self.add_argument(
+            "--banks",
+            type=Path,
+            help="folder of the banks that steps/make_noise_bank.sh filled, for online augmentation",
+        )
+        self.add_argument("--ngpu", type=int, help="0 is the CPU, N a GPU for each of N processes (None: a GPU if any)")
+        self.add_argument("--processes", type=int, help="how many train together, on the CPU too (None: one a GPU)")
+        self.add_argument(
+            "--workers", type=int, help="processes that read batches ahead (None: 0 on the CPU, 4 on a GPU)"
+        )
+        self.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
+
+    def add_held_out_option(self) -> None:
+        """What a training is judged by."""
+        self.add_argument(
+            "--valid",
+            type=Path,
+            required=True,
+            help="held out: other utterances of the same speakers, or other speakers",
+        )
 
 
 def jobs_for(args: argparse.Namespace, utterances: int) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sv.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
+from sv.settings import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
 
@@ -68,7 +68,63 @@ class Plateau(Strict):
     final_ratio: Ratio = 0.01
 
 
-Schedule = Annotated[Exponential | Steps | Plateau, Field(discriminator="name")]
+class Constant(Strict):
+    """The rate stays."""
+
+    name: Literal["constant"]
+
+
+class OneCycle(Strict):
+    """One cycle (Smith & Topin 2017): the optimiser's `lr` is the rate's maximum, reached after `pct_start` of it all.
+
+    From `lr` / `div_factor` the rate rises to there, then falls to its first value / `final_div_factor`, both along
+    half a cosine. The momentum, of SGD, or Adam's beta1, goes the other way, from `max_momentum` to `base_momentum` and
+    back, whatever the optimiser says of it; `cycle_momentum: false` leaves it alone. As torch's OneCycleLR.
+    """
+
+    name: Literal["one_cycle"]
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    div_factor: Annotated[float, Field(ge=1)] = 25.0
+    final_div_factor: Annotated[float, Field(ge=1)] = 1e4
+    cycle_momentum: bool = True
+    base_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.85
+    max_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95
+
+    @model_validator(mode="after")
+    def _momenta_in_order(self) -> OneCycle:
+        if self.base_momentum > self.max_momentum:
+            raise ValueError(
+                f"training.schedule.base_momentum: {self.base_momentum:g} is above max_momentum, {self.max_momentum:g}"
+            )
+        return self
+
+
+class TriStage(Strict):
+    """The rate rises evenly over `warmup`, a part of the training, stays for `hold`, and falls by the same factor.
+
+    The first rate is `initial_ratio` of the optimiser's `lr`, the last one `final_ratio` (Baevski et al. 2020).
+    """
+
+    name: Literal["tri_stage"]
+    warmup: Fraction = 0.1
+    hold: Fraction = 0.4
+    initial_ratio: Ratio = 0.01
+    final_ratio: Ratio = 0.01
+
+    @model_validator(mode="after")
+    def _parts_of_one(self) -> TriStage:
+        if self.warmup + self.hold > 1:
+            raise ValueError(
+                f"training.schedule: warmup ({self.warmup:g}) and hold ({self.hold:g}) are parts of one training, and"
+                " make more than 1"
+            )
+        return self
+
+
+Schedule = Annotated[
+    Exponential | Steps | Plateau | Constant | OneCycle | TriStage,
+    Field(discriminator="name"),
+]
 
 
 class Adversarial(Strict):
@@ -135,6 +191,16 @@ class Training(Strict):
         if self.chunk_s[0] > self.chunk_s[1]:
             raise ValueError(
                 f"training.chunk_s: the shortest ({self.chunk_s[0]:g}) is longer than the longest ({self.chunk_s[1]:g})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_a_momentum(self) -> Training:
+        cycles = isinstance(self.schedule, OneCycle) and self.schedule.cycle_momentum
+        if cycles and isinstance(self.optimiser, RmsProp):
+            raise ValueError(
+                "training.schedule.cycle_momentum: rmsprop has no momentum to cycle; set it to false, or take adam or"
+                " sgd"
             )
         return self
 

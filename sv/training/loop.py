@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sv.data.tables import first_few
-from sv.errors import UserError
+from sv.errors import Diverged
 from sv.losses.head import Head
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
@@ -20,11 +20,12 @@ from sv.training.curves import held_out_errors
 from sv.training.held_out import HeldOutChunks, evaluate
 from sv.training.loader import Augment, batches
 from sv.training.notes import NoNotes, Notes
+from sv.training.optimiser import set_pace
 from sv.training.precision import Precision
 from sv.training.progress import DomainFigures, Progress, Sums
 from sv.training.ranks import ALONE, Ranks, Shard
 from sv.training.sampler import Batch
-from sv.training.schedule import ended, margin_part, rate, reversal
+from sv.training.schedule import ended, margin_part, momentum, rate, reversal
 
 
 def train(
@@ -46,13 +47,12 @@ def train(
     """Train from where `state` is to `settings.epochs`, or what ends it earlier; whether it came to the end.
 
     Leaves in `run`: checkpoints/ (see `Checkpoints`), written after every epoch, every ten minutes and when `stop()`
-    says so, which ends the training after the step; tensorboard/, and curves.tsv. Raises UserError if the loss stops
+    says so, which ends the training after the step; tensorboard/, and curves.tsv. Raises Diverged if the loss stops
     being a number, naming the step, the batch's utterances and the last good checkpoint.
 
     With `settings.adversarial` every batch has as many chunks of another domain beside it, which `unlabelled` reads.
     `augment` changes the chunks of the speakers as they are read; `prepare` makes features of a batch, on the device.
     """
-    device = precision.device
     network = ranks.together(Network(state.model, state.head, state.domain, ranks))
     checkpoints = Checkpoints(run / "checkpoints", settings)
     stream = batches(sampler, reader, state.epoch, settings.epochs, workers, state.step, unlabelled, augment)
@@ -70,35 +70,20 @@ def train(
             step = epoch * len(sampler) + index
             done = epoch + index / len(sampler)
             lr = settings.optimiser.lr * rate(settings.schedule, done, settings.epochs, errors)
-            for group in state.optimiser.param_groups:
-                group["lr"] = lr
+            set_pace(state.optimiser, lr, momentum(settings.schedule, done, settings.epochs))
             if settings.margin_epochs:
                 state.head.margin_part = margin_part(settings, done)
             lambda_p = reversal(settings.adversarial, done, settings.epochs)
-            torch.manual_seed(address(sampler.seed, epoch, index))
-            x_BTF, speaker_B = x_BTF.to(device, non_blocking=True), speaker_B.to(device, non_blocking=True)
-
-            with precision.autocast():
-                loss, accuracy, domain = network(prepare(x_BTF), speaker_B, lambda_p, sampler.sizes(index))
-            share = sampler.share(index)
-            total = loss if state.head.compares else loss * share  # the former is every process's of the whole batch
-            if domain:
-                total = total + domain[0] * share
-            state.optimiser.zero_grad(set_to_none=True)
-            state.scaler.scale(total).backward()
-            if settings.clip_norm:
-                state.scaler.unscale_(state.optimiser)
-                for group in state.optimiser.param_groups:  # a domain classifier's apart: it must not shorten others'
-                    torch.nn.utils.clip_grad_norm_(group["params"], settings.clip_norm)
-            state.scaler.step(state.optimiser)
-            state.scaler.update()
-
+            batch = (x_BTF, speaker_B)
+            loss, accuracy, domain = learn(
+                state, network, settings, sampler, epoch, index, batch, precision, prepare, lambda_p
+            )
             state.step = index + 1
             progress.add(loss.detach(), accuracy, len(speaker_B), domain)
             stopping, saving = ranks.agree(state.step, stop(), ranks.leads and seconds() - saved > SAVE_EVERY_S)
             if progress.due() or stopping or saving:
                 if (bad := progress.first_not_finite()) is not None:
-                    raise UserError(_not_finite(sampler.batch(epoch, bad), epoch, bad, run))
+                    raise Diverged(_not_finite(sampler.batch(epoch, bad), epoch, bad, run))
                 notes.window(step, progress.show(), lr, lambda_p)
             if (stopping or saving) and state.step < len(sampler):  # the epoch's end has its own
                 ranks.collect(state.sums)
@@ -115,7 +100,7 @@ def train(
         if ranks.leads:
             held = evaluate(state.model, state.head, held_out, precision, prepare)
             if not held.finite:  # the epoch's last step spoilt the weights: keep the checkpoint before it
-                raise UserError(f"the held-out loss is no longer a number after epoch {epoch + 1}; {_what_to_do(run)}")
+                raise Diverged(f"the held-out loss {Diverged.SAYS} after epoch {epoch + 1}; {_what_to_do(run)}")
             notes.epoch(state.epoch, settings.epochs, len(sampler), trained, held, lr, lambda_p)
             if held.error < state.best[0]:
                 state.best = (held.error, state.epoch)
@@ -127,6 +112,41 @@ def train(
             return False
     notes.close()
     return True
+
+
+def learn(
+    state: TrainingState,
+    network: torch.nn.Module,
+    settings: Training,
+    sampler: Shard,
+    epoch: int,
+    index: int,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    precision: Precision,
+    prepare: Prepare,
+    lambda_p: float,
+) -> tuple[torch.Tensor, torch.Tensor, DomainFigures | None]:
+    """One step of the optimiser, at the rate that it was set to, on batch `index` of an epoch; as `Network.forward`.
+
+    `network` is the `Network` of the state, together with those of other processes.
+    """
+    torch.manual_seed(address(sampler.seed, epoch, index))
+    x_BTF, speaker_B = (each.to(precision.device, non_blocking=True) for each in batch)
+    with precision.autocast():
+        loss, accuracy, domain = network(prepare(x_BTF), speaker_B, lambda_p, sampler.sizes(index))
+    share = sampler.share(index)
+    total = loss if state.head.compares else loss * share  # the former is every process's of the whole batch
+    if domain:
+        total = total + domain[0] * share
+    state.optimiser.zero_grad(set_to_none=True)
+    state.scaler.scale(total).backward()
+    if settings.clip_norm:
+        state.scaler.unscale_(state.optimiser)
+        for group in state.optimiser.param_groups:  # a domain classifier's apart: it must not shorten others'
+            torch.nn.utils.clip_grad_norm_(group["params"], settings.clip_norm)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    return loss, accuracy, domain
 
 
 class Network(torch.nn.Module):
@@ -169,10 +189,7 @@ def address(seed: int, epoch: int, index: int) -> int:
 
 def _not_finite(batch: Batch, epoch: int, index: int, run: Path) -> str:
     utterances = first_few(chunk.utterance for chunk in batch.chunks)
-    return (
-        f"the loss is no longer a number (epoch {epoch + 1}, step {index + 1}, batch of {utterances});"
-        f" {_what_to_do(run)}"
-    )
+    return f"the loss {Diverged.SAYS} (epoch {epoch + 1}, step {index + 1}, batch of {utterances}); {_what_to_do(run)}"
 
 
 def _what_to_do(run: Path) -> str:

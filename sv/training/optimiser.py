@@ -18,3 +18,13 @@ def build_optimiser(settings: Optimiser, parameters: Iterable[torch.nn.Parameter
     if isinstance(settings, RmsProp):
         return torch.optim.RMSprop(parameters, lr=settings.lr, alpha=settings.alpha, weight_decay=settings.weight_decay)
     return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+
+
+def set_pace(optimiser: torch.optim.Optimizer, lr: float, momentum: float | None) -> None:
+    """Set the learning rate of the next step and, unless it is None, its momentum, or Adam's beta1."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+        if momentum is not None and "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif momentum is not None:
+            group["momentum"] = momentum

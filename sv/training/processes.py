@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
@@ -16,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from sv.errors import UserError
+from sv.errors import Diverged, UserError
 from sv.models.device import pick_device
 from sv.run import Run
 from sv.training.checkpoint import read_checkpoint
@@ -26,12 +27,14 @@ from sv.training.schedule import ended
 RDZV_PORT = 29400  # torchrun's
 
 
-def run_processes(this: Run, count: int, ngpu: int | None, nodes: int = 1) -> bool:
-    """Run this very command in `count` processes on this machine; whether the training came to its end.
+def run_processes(
+    this: Run, command: str, arguments: Sequence[str], count: int, ngpu: int | None, nodes: int = 1
+) -> None:
+    """Run a command of `sv.cli`, one of a run, in `count` processes on this machine, to its end or to SIGTERM.
 
     On each of several `nodes` of a Slurm job this function starts as many, and all train together. If a process dies,
     the others are ended within half a minute. Raises UserError that names the process that was the first to fail, its
-    last words and its log.
+    last words and its log; Diverged if these say so.
     """
     pick_device(ngpu)  # told here, in one line, rather than by every process
     logs = this.path / "log" / f"processes{os.environ['SLURM_NODEID'] if nodes > 1 else ''}"
@@ -54,12 +57,17 @@ def run_processes(this: Run, count: int, ngpu: int | None, nodes: int = 1) -> bo
         logs_specs=specs,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "sv.cli.train", *sys.argv[1:])
+        elastic_launch(config, sys.executable)("-m", f"sv.cli.{command}", *arguments)
     except ChildFailedError as error:
-        raise UserError(_why(error.failures, count * nodes, logs)) from None
+        why = _why(error.failures, count * nodes, logs, command)
+        raise (Diverged if Diverged.SAYS in why else UserError)(why) from None
     except SignalException as error:
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
+
+
+def came_to_its_end(this: Run) -> bool:
+    """Whether the training of a run is finished, by its last checkpoint."""
     last = this.checkpoint()
     return last.exists() and ended(this.system.training, held_out_errors(read_checkpoint(last)["curves"]))
 
@@ -71,7 +79,7 @@ def _meeting_place() -> str:
     return f"{socket.gethostbyname(first)}:{RDZV_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
 
 
-def _why(failures: dict[int, ProcessFailure], count: int, logs: Path) -> str:
+def _why(failures: dict[int, ProcessFailure], count: int, logs: Path, command: str = "train") -> str:
     """What went wrong in the process that the others failed for.
 
     That is one that was killed, or else one that said in a line why it ends, or else the first: those that lose
@@ -79,14 +87,14 @@ def _why(failures: dict[int, ProcessFailure], count: int, logs: Path) -> str:
     """
     rank, first = min(failures.items(), key=lambda item: (item[1].exitcode != -signal.SIGKILL, item[1].timestamp))
     last_words = {log: _last_line(log) for log in sorted(logs.glob("*/attempt_0/*/stderr.log"))}
-    told = [log for log, line in last_words.items() if line.startswith("train: ")]
+    told = [log for log, line in last_words.items() if line.startswith(f"{command}: ")]
     log = next((log for log in last_words if log.parent.name == str(first.local_rank)), logs)
     if first.exitcode != -signal.SIGKILL and told and log not in told:
         log = told[0]
         rank += int(log.parent.name) - first.local_rank
     elif first.exitcode < 0:
         return f"process {rank} of {count}: was ended by {signal.Signals(-first.exitcode).name} (log: {log})"
-    what = last_words.get(log, "").removeprefix("train: ") or f"exit code {first.exitcode}"
+    what = last_words.get(log, "").removeprefix(f"{command}: ") or f"exit code {first.exitcode}"
     return f"process {rank} of {count}: {what} (log: {log})"
 
 

@@ -79,6 +79,14 @@ class Ranks:
             dist.all_reduce(total, group=self.talk)
             sums.become(Sums.of_state(total.tolist() if self.leads else [0.0, 0, 0]))
 
+    def mean(self, value: torch.Tensor) -> float:
+        """The mean of a number over all processes, in each of them."""
+        if self.count == 1:
+            return float(value.detach())
+        total = value.detach().double().cpu()
+        dist.all_reduce(total, group=self.talk)
+        return float(total) / self.count
+
     def agree(self, step: int, *questions: bool) -> list[bool]:
         """Of each question whether any process says yes; asked every ten steps, and "no" in between."""
         if self.count == 1:

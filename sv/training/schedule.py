@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sv.systems.training import Adversarial, Exponential, Plateau, Schedule, Steps, Training
+from sv.systems.training import (
+    Adversarial,
+    Constant,
+    Exponential,
+    OneCycle,
+    Plateau,
+    Schedule,
+    Steps,
+    Training,
+    TriStage,
+)
 
 
 def rate(schedule: Schedule, done: float, epochs: int, errors: Sequence[float]) -> float:
@@ -24,7 +34,48 @@ def rate(schedule: Schedule, done: float, epochs: int, errors: Sequence[float]) 
             return factor ** (int(done) // every)
         case Plateau():
             return schedule.factor ** anneals(schedule, errors)
+        case Constant():
+            return 1.0
+        case OneCycle(div_factor=div, final_div_factor=final):
+            return _cycle(schedule, done / epochs, 1 / div, 1.0, 1 / (div * final))
+        case TriStage():
+            return _tri_stage(schedule, done / epochs)
     raise TypeError(f"no schedule: {schedule}")
+
+
+def momentum(schedule: Schedule, done: float, epochs: int) -> float | None:
+    """The momentum that a schedule sets at each step, `done` and `epochs` as for `rate`; None: it leaves it alone."""
+    if isinstance(schedule, OneCycle) and schedule.cycle_momentum:
+        high = schedule.max_momentum
+        return _cycle(schedule, done / epochs, high, schedule.base_momentum, high)
+    return None
+
+
+def _cycle(schedule: OneCycle, part: float, first: float, middle: float, last: float) -> float:
+    """From `first` to `middle` and on to `last`, along half a cosine each, when `part` of a training is done.
+
+    Step s of S comes when s / S is done. torch's OneCycleLR lets the halves end at the steps pct_start S - 1 and S - 1,
+    so that its curve is ours, and is ahead of it: in the second half by a step, in the first by a step at its end and
+    by less before. Ours does not ask how many steps an epoch has.
+    """
+    if part <= schedule.pct_start:
+        return _cosine(first, middle, part / schedule.pct_start)
+    return _cosine(middle, last, (part - schedule.pct_start) / (1 - schedule.pct_start))
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    """From one value to another along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def _tri_stage(schedule: TriStage, part: float) -> float:
+    """Rising evenly, constant, falling by the same factor every step, when `part` of a training is done."""
+    falls_from = schedule.warmup + schedule.hold
+    if part < schedule.warmup:
+        return schedule.initial_ratio + (1 - schedule.initial_ratio) * part / schedule.warmup
+    if part <= falls_from:
+        return 1.0
+    return schedule.final_ratio ** ((part - falls_from) / (1 - falls_from))
 
 
 def margin_part(settings: Training, done: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sv.records import Step
 from sv.run import Run
@@ -10,7 +11,13 @@ from sv.source import Source
 
 
 def training_step(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> Step:
-    """The step `train` of a run on some data directories, the first of which is trained on.
+    """The step `train` of a run; see `made_from`."""
+    inputs, settings = made_from(this, *data_dirs, after=after)
+    return Step("train", this.path, inputs=inputs, settings=settings)
+
+
+def made_from(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> tuple[list[Path], dict[str, Any]]:
+    """What decides a run's training on some data directories, the first of which is trained on: inputs and settings.
 
     Args:
         after: records of steps whose outputs it takes as well.
@@ -29,4 +36,4 @@ def training_step(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> 
         # Which of its networks is taken, which its own record does not say.
         settings["start_from"] = other.system.extraction.model_dump(mode="json", include={"checkpoint", "average"})
     inputs = [*(path for source in sources for path in source.inputs()), *after]
-    return Step("train", this.path, inputs=inputs, settings=settings)
+    return inputs, settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from sv.models.build import build_head, build_model
 from sv.models.device import pick_device
 from sv.records import differences, forced
 from sv.run import Run
-from sv.source import Reader, Source
+from sv.source import Prepare, Reader, Source
 from sv.systems.training import Training
 from sv.training.checkpoint import Checkpoints, TrainingState, load_model
 from sv.training.groups import SpeakerGroups
@@ -62,17 +63,15 @@ def train_network(
     ranks = Ranks.join(device)
     log_to(this.path / "log" / "train.log" if ranks.leads else None)
 
-    source, valid_source = Source(this, train_dir), Source(this, valid_dir)
-    (reader, train_utt2spk), (valid_reader, valid_utt2spk) = read_set(source), read_set(valid_source)
-    require_made_alike(source, valid_source)
-    sampler = build_sampler(settings, reader, train_utt2spk, this.seed)
+    valid_source = Source(this, valid_dir)
+    valid_reader, valid_utt2spk = read_set(valid_source)
+    require_made_alike(Source(this, train_dir), valid_source)
+    begun = begin(this, train_dir, device, ranks, adapt_dir, banks, key)
+    sampler, state, unused, adapt_reader = begun.sampler, begun.state, begun.unused, begun.adapt_reader
     reasons = why_dropped(sampler, settings)
-    both, adapt_reader, unused = beside(sampler, source, Source(this, adapt_dir)) if adapt_dir else (sampler, None, {})
     if ranks.leads:
         write_dropped(this.path / "dropped.txt", {**unused, **reasons})
-    known = set(train_utt2spk.values())
-    precision = Precision.of(settings.precision, device)
-    state = build_state(this, source, reader, sampler, precision, key)
+    known = set(begun.utt2spk.values())
     trained_on, classified = (sampler.speakers, known), state.head.classifier is not None
     held_out = HeldOutChunks.of(
         valid_reader,
@@ -83,10 +82,6 @@ def train_network(
         valid_source.folder,
         classified,
     )
-    prepare, augment = source.prepare(device), augmenter(this, banks)
-    if settings.start_from:
-        begin_with(state.model, this.beside(settings.start_from))
-    shard = Shard(both, ranks)
     # All that can be refused is refused above: from here on checkpoints of another training are moved aside.
     checkpoints = Checkpoints(this.path / "checkpoints", settings)
     restored = ranks.told(checkpoints.restore(state, anew=forced()) if ranks.leads else None)
@@ -96,7 +91,7 @@ def train_network(
     or_few = f" or of speakers with fewer than {sampler.min_utts}" if sampler.too_few else ""
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(
-        f"train {this.name}  {len(sampler.speakers)} speakers, {len(train_utt2spk)} utterances"
+        f"train {this.name}  {len(sampler.speakers)} speakers, {len(begun.utt2spk)} utterances"
         + (f" ({len(reasons)} too short{or_few}{left_out}: dropped.txt)" if reasons else "")
         + (f", {len(adapt_reader.num_frames)} unlabelled" if adapt_reader else "")
         + (f" ({len(unused)} too short: dropped.txt)" if unused else "")
@@ -105,17 +100,68 @@ def train_network(
         + (f" (of {len(valid_utt2spk)})" if len(held_out) < len(valid_utt2spk) else "")
         + f", {len(sampler)} steps an epoch"
         + (f" (without {sampler.num_unplaced} utterances: a speaker is in each once)" if sampler.num_unplaced else "")
-        + f", {sum(p.numel() for p in state.model.parameters()):,} parameters, {device}, {precision.dtype}"
+        + f", {sum(p.numel() for p in state.model.parameters()):,} parameters, {device}, {begun.precision.dtype}"
         + (f", {ranks.count} processes" if ranks.count > 1 else "")
         + (f", resumed after epoch {state.epoch}, step {state.step}" if state.epoch or state.step else "")
     )
-    if workers is None:  # of arks a core reads some thousand chunks a second: a CPU trains on fewer, a GPU on more
-        workers = min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
-    of = (this.path, precision, workers, this.name)
+    of = (this.path, begun.precision, workers_for(device, workers), this.name, stopped, ranks, adapt_reader)
     try:
-        return train(state, settings, shard, reader, held_out, *of, stopped, ranks, adapt_reader, prepare, augment)
+        return train(state, settings, begun.shard, begun.reader, held_out, *of, begun.prepare, begun.augment)
     finally:
         ranks.leave()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """All that a training is made of, but for what it is judged by, before its first step.
+
+    `sampler` draws the chunks of the speakers, `shard` is this process's part of its batches, in which unlabelled
+    chunks stand beside them where `adapt_reader` reads some; `unused` says why some of these are not.
+    """
+
+    reader: Reader
+    utt2spk: dict[str, str]
+    sampler: Chunks
+    shard: Shard
+    adapt_reader: Reader | None
+    unused: dict[str, str]
+    precision: Precision
+    state: TrainingState
+    prepare: Prepare
+    augment: OnlineAugmenter | None
+
+
+def begin(
+    this: Run,
+    train_dir: Path,
+    device: torch.device,
+    ranks: Ranks,
+    adapt_dir: Path | None = None,
+    banks: Path | None = None,
+    key: str = "",
+) -> Begun:
+    """A run's data, network and optimiser, as its seed says; a UserError if they do not go together.
+
+    The arguments are as for `train_network`.
+    """
+    settings, source = this.system.training, Source(this, train_dir)
+    reader, utt2spk = read_set(source)
+    sampler = build_sampler(settings, reader, utt2spk, this.seed)
+    both, adapt_reader, unused = beside(sampler, source, Source(this, adapt_dir)) if adapt_dir else (sampler, None, {})
+    precision = Precision.of(settings.precision, device)
+    state = build_state(this, source, reader, sampler, precision, key)
+    if settings.start_from:
+        begin_with(state.model, this.beside(settings.start_from))
+    of = (reader, utt2spk, sampler, Shard(both, ranks), adapt_reader, unused)
+    return Begun(*of, precision, state, source.prepare(device), augmenter(this, banks))
+
+
+def workers_for(device: torch.device, workers: int | None) -> int:
+    """Processes that read ahead, as asked for or, if None, chosen."""
+    if workers is not None:
+        return workers
+    # Of arks a core reads some thousand chunks a second: a CPU trains on fewer, a GPU on more.
+    return min(4, len(os.sched_getaffinity(0)) - 1) if device.type == "cuda" else 0
 
 
 def augmenter(this: Run, banks: Path | None) -> OnlineAugmenter | None:

@@ -14,6 +14,7 @@ from sv.errors import DataError
 from sv.records import record_of, settings_of
 from sv.systems.reading import load_system
 from sv.training.checkpoint import load_model, networks, read_checkpoint
+from sv.training.schedule import momentum, rate
 
 SETTINGS = ("training.epochs=3",)  # of 5 steps
 
@@ -83,6 +84,30 @@ def test_killed_at_every_step_in_turn_is_as_never_killed(whole, sets, tmp_path, 
         killed_after(monkeypatch, 1, 1, cut, sets)
     train_run(cut, *sets, ngpu=0, workers=0)
     assert left_by(cut) == left_by(whole)
+
+
+def test_a_cycle_of_rate_and_momentum_is_taken_up_where_it_was(sets, tmp_path, monkeypatch):
+    """Adam is given the schedule's rate and beta1 at every step; killed in its rise and in its fall, the same bytes."""
+    cycle = (*SETTINGS, "training.schedule={name: one_cycle}")
+    seen = []
+    honest = torch.optim.Adam.step
+
+    def noted(optimiser, *arguments, **options):
+        seen.extend((group["lr"], *group["betas"]) for group in optimiser.param_groups)
+        return honest(optimiser, *arguments, **options)
+
+    untouched, cut = small_run(tmp_path / "untouched", *cycle), small_run(tmp_path / "cut", *cycle)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.Adam, "step", noted)
+        train_run(untouched, *sets, ngpu=0, workers=0)
+    settings = cut.system.training
+    of = [(settings.schedule, step / 5, 3) for step in range(15)]
+    assert seen == [(settings.optimiser.lr * rate(*each, []), momentum(*each), 0.999) for each in of]
+    assert seen[4][1] < 0.86 < 0.94 < seen[0][1]
+    for step in (3, 8):
+        killed_after(monkeypatch, step, 2, cut, sets)
+    train_run(cut, *sets, ngpu=0, workers=0)
+    assert left_by(cut) == left_by(untouched)
 
 
 @pytest.mark.parametrize("step", [3, 5, 14])

@@ -90,7 +90,8 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ),
         (
             "training.schedule={name: plateaux}",
-            "training.schedule.name: 'plateaux' is not one of 'exponential', 'steps', 'plateau'",
+            "training.schedule.name: 'plateaux' is not one of 'exponential', 'steps', 'plateau', 'constant',"
+            " 'one_cycle', 'tri_stage'",
         ),
         # ill-valued
         ("training.epochs=0", "training.epochs: should be greater than 0 (is 0)"),
