@@ -179,7 +179,8 @@ def say(args: argparse.Namespace) -> None:
     """Print the report's table and where it is."""
     rows = [Row(**row) for row in json.loads((args.out / "results.json").read_bytes())]
     above = [note for note in (synthetic_note(rows), args.note) if note]
-    print("\n".join([*above, *([""] if above else []), *text_table(rows), "", *not_averaged(rows)]))
+    below = not_averaged(rows)
+    print("\n".join([*above, *([""] if above else []), *text_table(rows), "", *below, *([""] if below else [])]))
     print(f"table: {args.out / 'results.md'}")
     for name in dict.fromkeys(row.trials for row in rows):
         print(f"DET:   {args.out / f'det_{name}.png'}")

@@ -164,7 +164,7 @@ def test_another_seed_is_another_run_and_the_table_has_the_mean_of_both(run_sh, 
             mean, deviation = sum(found.values()) / 2, abs(found[1] - found[2]) / 2**0.5
             line = f"{system} +2 seeds +{backend} +mini_synthetic +{100 * mean:.2f} ± {100 * deviation:.2f} "
             assert re.search(line, result.stdout)
-    dry = run_sh(*options, "--seeds", "3", "--dry-run")
+    dry = run_sh(*options, "--seeds", "3", "--stop-stage", "4", "--dry-run")
     assert "train " + str(second) + ": unchanged\n" in dry.stdout
     assert f"train {second.with_name('seed3')}: would run: not done yet\n" in dry.stdout
 

@@ -347,7 +347,7 @@ def test_a_papers_figure_never_stands_beside_synthetic_speech(scored, monkeypatc
         assert [row["published_eer"] for row in rows] == [None, None]
 
 
-def test_seeds_that_are_averaged_share_a_name_in_the_plot(scored, monkeypatch):
+def test_seeds_that_are_averaged_share_a_name_in_the_plot(scored, monkeypatch, capsys):
     """Their curves are under it, a back end of another setting has a curve a seed."""
     (_, second), trials = scored
     backends = dict(second.system.backends)
@@ -357,6 +357,9 @@ def test_seeds_that_are_averaged_share_a_name_in_the_plot(scored, monkeypatch):
     monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", *(this.path for this in scored[0]))
     counts = {name: len(rocs) for name, rocs in drawn.items()}
+    why = "published seed 2 is not averaged with seed 1: its backends.plda.lda_dim is 5, not "
+    assert f"\n\n{why}" in capsys.readouterr().out
+    assert f"\n\n{why}" in Path("report/results.md").read_text()
     assert counts == {"published, 2 seeds / cosine": 2, "published seed 1 / plda": 1, "published seed 2 / plda": 1}
     for roc, this in zip(drawn["published, 2 seeds / cosine"], scored[0], strict=True):
         assert eer_rocch(roc) == eer_rocch(
