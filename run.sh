@@ -17,7 +17,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --recipe NAME          recipes/NAME: what data, which systems (default: mini)
   --stage N              first stage (default: 0)
   --stop-stage N         last stage (default: 9)
-  --systems A,B          systems of conf/systems/*/NAME.yaml (default: the recipe's)
+  --systems A,B          systems of conf/systems/*/NAME.yaml (default: the recipe's); 'Q?' or 'R28-*', in quotes, are
+                         all that are called so
   --data-root NAME=DIR   where a corpus is, as the recipe's README names it; may be repeated; `mini` alone stands for
                          synthetic speech in the recipe's layout, generated on the spot
   --budget NAME          lay conf/budgets/NAME.yaml over every system, as `short` for a short training;
@@ -27,6 +28,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --calibration-speakers N
                          speakers held out of training to calibrate scores on, 0 for none (default: the recipe's)
   --seed N               of the runs: weights and training batches (default: 1)
+  --seeds N              so many runs of every system, at --seed and the seeds after it; the table has their mean and
+                         standard deviation too (default: 1)
   --nj N                 jobs of stages 1, 2 and 5 (default: the number of cores)
   --ngpu N               0 trains on the CPU, N on as many GPUs (default: a GPU if there is one)
   --engine NAME          where the jobs of stages 1, 2 and 5 run: conf/engines/NAME.yaml (default: local)
@@ -56,7 +59,7 @@ SV_COMMAND=./run.sh
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-recipe=mini first=0 last=9 systems='' held_out='' seed=1 nj=$(nproc) work=''
+recipe=mini first=0 last=9 systems='' held_out='' seed=1 seeds=1 nj=$(nproc) work=''
 declare -A root=()
 configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
 material_options=()
@@ -69,7 +72,7 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --nj | --ngpu | --engine | --work | --calibration-speakers)
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --seeds | --nj | --ngpu | --engine | --work | --calibration-speakers)
       [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
       [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"
@@ -81,6 +84,8 @@ while (($#)); do
       [[ $value =~ ^[0-9]$ ]] || die "$option takes a stage from 0 to 9, not $value" ;;
     --seed | --nj | --ngpu | --calibration-speakers)
       [[ $value =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "$option takes a number of at most nine digits, not $value" ;;
+    --seeds)
+      [[ $value =~ ^[1-9][0-9]{0,2}$ ]] || die "$option takes a number from 1 to 999, not $value" ;;
     --systems)
       [[ $value != *" "* && ,$value, != *,,* ]] || die "--systems takes names with a comma between two, not ${value@Q}" ;;
   esac
@@ -98,6 +103,7 @@ while (($#)); do
     --set) configure_options+=(--set "$value") ;;
     --calibration-speakers) held_out=$value ;;
     --seed) seed=$value ;;
+    --seeds) seeds=$value ;;
     --nj) nj=$value ;;
     --ngpu) gpu_options=(--ngpu "$value") ;;
     --engine) export SV_ENGINE=$value ;;
@@ -171,7 +177,7 @@ IFS=', ' read -ra chosen <<<"${systems:-$default_systems}"
 # The runs are planned in a folder of their own, where a dry run keeps all that it finds out.
 planned=$(mktemp -d)
 trap 'rm -rf "$planned"' EXIT
-plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" "${configure_options[@]}" "${chosen[@]}")
+plan=$(SV_DRY_RUN=$planned "$SV_PYTHON" -m sv.cli.configure --exp "$exp" --seed "$seed" --seeds "$seeds" "${configure_options[@]}" "${chosen[@]}")
 planned_runs=()                  # the runs' folders: all, each after those that it is made of, and
 networks=() ivectors=()          # those that stages 4 and 3 train,
 extracted=() scored=()           # whose embeddings stage 5 extracts; with back ends and scores of their own,

@@ -5,6 +5,7 @@ This module imports no torch and writes nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,16 +76,19 @@ def require_fit(system: System, link: Link, other: System, key: str) -> None:
 def plan(
     exp: Path,
     names: Iterable[str],
-    seed: int,
+    seeds: Iterable[int],
     systems: Mapping[str, System],
     budget: str | None = None,
     waveforms: Mapping[str, dict[str, Any]] | None = None,
 ) -> list[Planned]:
-    """Every run that the named systems need at a seed, once, after those that it needs itself.
+    """Every run that the named systems need at some seeds, once, after those that it needs itself.
+
+    All that the first seed needs comes before what only the others do.
 
     Args:
         exp: where runs go: EXP/SYSTEM/seedN.
         names: of the systems asked for.
+        seeds: of the runs asked for; an ensemble's members have later ones too.
         systems: as `with_needed` finds them.
         budget: that was laid over them, for their runs' names.
         waveforms: of the systems that read recordings, what `Run.waveform` holds.
@@ -110,7 +114,7 @@ def plan(
         if "network" in done and run.learns_from_adapt():
             tasks[name, seed].add("adapts")
 
-    for name in names:
+    for seed, name in itertools.product(seeds, names):
         want(name, seed, "report")
     return [Planned(run, tuple(task for task in TASKS if task in tasks[key])) for key, run in runs.items()]
 

@@ -19,7 +19,7 @@ from sv.features.front_ends import read_feature_config
 from sv.features.vad import read_vad_config, require_fit
 from sv.launch import chosen_engine
 from sv.plan import plan, with_needed
-from sv.systems.reading import find_systems, lacked_block, load_system
+from sv.systems.reading import find_systems, lacked_block, load_system, names_of
 from sv.systems.system import System
 from sv.yaml_errors import nearest
 
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="folder of the configurations")
     parser.add_argument("--exp", type=Path, required=True, help="where runs go: EXP/SYSTEM/seedN")
     parser.add_argument("--seed", type=int, default=1, help="of the runs")
+    parser.add_argument("--seeds", type=int, default=1, help="how many runs of each system: at --seed and the next")
     parser.add_argument("--ngpu", type=int, help="refuse if there are not as many GPUs (None: do not look)")
     parser.add_argument("--corpora", help="data roots given, as musan,rirs; refuse augmentations that lack theirs")
     parser.add_argument("--budget", help="conf/budgets/NAME.yaml, laid over every system")
@@ -38,23 +39,28 @@ def main() -> None:
     parser.add_argument("--adapt", action="store_true", help="there is a set of unlabelled speech to adapt to")
     parser.add_argument("--calibrate", action="store_true", help="there is a list of other speakers to calibrate on")
     parser.add_argument("--tune", action="store_true", help="there is a list to search the weights of ensembles on")
-    parser.add_argument("systems", nargs="+", help="names of conf/systems/*/NAME.yaml; one named twice is made once")
+    parser.add_argument(
+        "systems", nargs="+", help="names of conf/systems/*/NAME.yaml, or patterns as Q?; one named twice is made once"
+    )
     args = parser.parse_args()
+    if args.seeds < 1:
+        raise ConfigError(f"--seeds is a number of runs from 1, not {args.seeds}")
 
     budget = known_path(args.conf / "budgets", args.budget, ".yaml", "--budget") if args.budget else None
     backends = [known_path(args.conf / "backends", name, ".yaml", "--backend") for name in dict.fromkeys(args.backend)]
     added = tuple(f"backends.{name}." for name in args.backend)
     known = find_systems(args.conf)
+    names = names_of(args.systems, known)
 
     def settings(name: str) -> list[str]:
         # Which network to begin with is asked of the systems asked for, not of those that they begin with.
-        return [each for each in args.set if name in args.systems or not each.startswith("training.start_from=")]
+        return [each for each in args.set if name in names or not each.startswith("training.start_from=")]
 
     systems = with_needed(
-        args.systems,
+        names,
         known,
         lambda name: load_system(
-            known[name], [budget] if budget else [], settings(name), backends if name in args.systems else []
+            known[name], [budget] if budget else [], settings(name), backends if name in names else []
         ),
     )
     changed: set[str] = set()
@@ -79,7 +85,7 @@ def main() -> None:
     for setting in args.set:
         check_setting(setting, [system for name, system in systems.items() if setting in settings(name)])
     waveforms = {name: waveform_of(system, args.conf) for name, system in systems.items() if system.input}
-    planned = plan(args.exp, args.systems, args.seed, systems, args.budget, waveforms)
+    planned = plan(args.exp, names, range(args.seed, args.seed + args.seeds), systems, args.budget, waveforms)
     for each in planned:
         network = "network" in each.tasks and each.run.learns_from_adapt()
         backend = each.run.needs_adapt() if "scored" in each.tasks else None

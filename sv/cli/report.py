@@ -18,7 +18,8 @@ from sv.data.trials import Trials, list_name, speakers_of
 from sv.errors import ConfigError, DataError
 from sv.members import found_weights
 from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole, settings_of
-from sv.report.tables import Row, markdown_table, notes, synthetic_note, text_table
+from sv.report.seeds import apart, that_share_runs
+from sv.report.tables import Row, markdown_table, not_averaged, notes, seeds_of, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.trials import read_scores, scored_trials
@@ -53,12 +54,12 @@ def main() -> None:
 
     lists = labelled(args.trials)
     step.begin()
-    titles = titles_of(runs)
+    titles, why_apart = titles_of(runs), apart(runs)
     rows: list[Row] = []
     images: list[str] = []
     for path, trials in lists.items():
-        curves: dict[str, Roc] = {}
-        name = list_name(path)
+        begun, name = len(rows), list_name(path)
+        drawn: list[tuple[str, Roc]] = []
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
         partitions = path.parent / PARTITIONS
@@ -80,13 +81,14 @@ def main() -> None:
                     if cells:
                         found |= equalised_actual_cost(scored, llr_N, cells)
                 found |= {"is_synthetic": is_synthetic, "tuned_for": tuned_for(this, path)}
+                found["apart"] = why_apart.get((this.path, backend))
                 rows.append(row_of(this, backend, name, found, len(trials)))
-                here = ", tuned here" if rows[-1].tuned_for else ""
-                curves[f"{run_title} / {shown(this, backend)}{here}"] = roc
+                drawn.append((run_title, roc))
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
         title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
-        plot_det(curves, "\n".join([title, *([args.note] if args.note else [])]), args.out / images[-1])
+        heading = "\n".join([title, *([args.note] if args.note else [])])
+        plot_det(curves_of(rows[begun:], drawn), heading, args.out / images[-1])
 
     with atomic_write(args.out / "results.json") as out:
         json.dump([dataclasses.asdict(row) for row in rows], out, indent=1, ensure_ascii=False)
@@ -97,6 +99,7 @@ def main() -> None:
         *(f"**{note}**" for note in above),
         "\n".join(markdown_table(rows)),
         *notes(rows),
+        *(f"{name}: its seeds share runs, and so differ less than others would." for name in that_share_runs(runs)),
         *made_by(),
         *(f"![DET curves]({image})" for image in images),
         *(f"![t-SNE of embeddings]({os.path.relpath(path, args.out)})" for path in tsne(args)),
@@ -104,6 +107,22 @@ def main() -> None:
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
     step.done([args.out / name for name in ("results.md", "results.json", *images)], rows=len(rows))
     say(args)
+
+
+def curves_of(rows: list[Row], drawn: list[tuple[str, Roc]]) -> dict[str, list[Roc]]:
+    """The curves of a list's rows by their names in the legend; seeds that are averaged have one name.
+
+    Args:
+        rows: of one list.
+        drawn: of each row what its run is called, and its curve.
+    """
+    curves = {}
+    for group in seeds_of(rows):
+        row, (title, _) = rows[group[0]], drawn[group[0]]
+        whose = title if len(group) == 1 else f"{row.system}, {len(group)} seeds"
+        here = ", tuned here" if row.tuned_for else ""
+        curves[f"{whose} / {row.backend}{here}"] = [drawn[i][1] for i in group]
+    return curves
 
 
 def labelled(paths: list[Path]) -> dict[Path, Trials]:
@@ -136,11 +155,12 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     ]
     dumped = [this.system.model_dump(mode="json")["published"] for this in runs]
     published = dict(zip(titles_of(runs), dumped, strict=True))
-    settings = {"title": args.title, "note": args.note, "published": published}
+    why_apart = {f"{os.path.relpath(path, args.out)} {backend}": why for (path, backend), why in apart(runs).items()}
+    settings = {"title": args.title, "note": args.note, "published": published, "apart": why_apart}
     pictures = [args.tsne] if args.tsne else []
     weights = [this.weights() for this in runs if this.system.ensemble and this.system.ensemble.search]
     made_of = [*args.trials, *weights, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
-    return Step("report", args.out, inputs=made_of, settings=settings)
+    return Step("report", args.out, inputs=made_of, settings=settings, version=2)
 
 
 def titles_of(runs: list[Run]) -> list[str]:
@@ -159,7 +179,8 @@ def say(args: argparse.Namespace) -> None:
     """Print the report's table and where it is."""
     rows = [Row(**row) for row in json.loads((args.out / "results.json").read_bytes())]
     above = [note for note in (synthetic_note(rows), args.note) if note]
-    print("\n".join([*above, *([""] if above else []), *text_table(rows), ""]))
+    below = not_averaged(rows)
+    print("\n".join([*above, *([""] if above else []), *text_table(rows), "", *below, *([""] if below else [])]))
     print(f"table: {args.out / 'results.md'}")
     for name in dict.fromkeys(row.trials for row in rows):
         print(f"DET:   {args.out / f'det_{name}.png'}")

@@ -1,6 +1,6 @@
 """Detection error trade-off curves as a picture."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from sv.metrics import eer_rocch, min_dcf_point
 from sv.report.pictures import COLOURS, save_png
+from sv.report.tables import spread
 from sv.roc import Roc
 
 LINE_STYLES = ("-", (0, (6, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -19,7 +20,7 @@ TICKS_PERCENT = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 P_TARGET = 0.05  # of the marked minimum detection cost
 
 
-def plot_det(curves: Mapping[str, Roc], title: str, path: Path) -> None:
+def plot_det(curves: Mapping[str, Sequence[Roc]], title: str, path: Path) -> None:
     """Draws DET curves [Martin et al. 1997] on normal-deviate axes into a PNG.
 
     On these axes normally distributed scores give straight lines. Each curve has its EER marked (where the
@@ -28,7 +29,8 @@ def plot_det(curves: Mapping[str, Roc], title: str, path: Path) -> None:
     be seen, so a million trials cost no more than their sorting.
 
     Args:
-        curves: "system / back end" -> its `Roc`, in the order of the legend; at least one.
+        curves: "system / back end" -> its `Roc`, or those of several seeds, which look alike and have one entry with
+            the mean EER and its standard deviation; in the order of the legend, at least one.
         title: the trial list, its size if it matters, and whether it is synthetic.
         path: written beside and renamed, so it is either whole or absent; its folder exists.
     Raises:
@@ -38,25 +40,28 @@ def plot_det(curves: Mapping[str, Roc], title: str, path: Path) -> None:
         raise ValueError("a DET plot needs at least one curve")
     figure = Figure(figsize=(7.5, 8.5), dpi=160)
     axes = figure.add_subplot()
-    x_limits, y_limits = _limits(curves)
+    all_rocs = [roc for rocs in curves.values() for roc in rocs]
+    x_limits, y_limits = _limits(all_rocs)
     _draw_axes(axes, x_limits, y_limits)
-    n_nontarget = _shared(roc.n_nontarget for roc in curves.values())
-    n_target = _shared(roc.n_target for roc in curves.values())
+    n_nontarget = _shared(roc.n_nontarget for roc in all_rocs)
+    n_target = _shared(roc.n_target for roc in all_rocs)
     axes.set_xlabel(f"false alarms (% of {n_nontarget}non-target trials)")
     axes.set_ylabel(f"misses (% of {n_target}target trials)")
     handles, beyond = [], ""
-    for i, (name, roc) in enumerate(curves.items()):
+    for i, (name, rocs) in enumerate(curves.items()):
         colour, style = COLOURS[i % len(COLOURS)], LINE_STYLES[i // len(COLOURS) % len(LINE_STYLES)]
-        axes.plot(*thinned(roc, x_limits, y_limits), color=colour, linestyle=style, linewidth=1.6)
-        eer, cost = eer_rocch(roc), min_dcf_point(roc, P_TARGET)
-        for marker, at in (("o", (eer, eer)), ("D", (cost.false_alarm, cost.miss))):
-            x, y = ndtri(at)
-            shown = np.clip(x, *x_limits), np.clip(y, *y_limits)
-            axes.plot(*shown, color=colour, clip_on=False, zorder=4, **_marker(marker))
-            if shown != (x, y):
-                beyond = "; on the frame: beyond it"
-        label = f"{name}  EER {100 * eer:.2f} %"
-        handles.append(Line2D([], [], color=colour, linestyle=style, linewidth=1.6, label=label))
+        line = {"color": colour, "linestyle": style, "linewidth": 1.6 if len(rocs) == 1 else 1.0}
+        for roc in rocs:
+            axes.plot(*thinned(roc, x_limits, y_limits), **line)
+            eer, cost = eer_rocch(roc), min_dcf_point(roc, P_TARGET)
+            for marker, at in (("o", (eer, eer)), ("D", (cost.false_alarm, cost.miss))):
+                x, y = ndtri(at)
+                shown = np.clip(x, *x_limits), np.clip(y, *y_limits)
+                axes.plot(*shown, color=colour, clip_on=False, zorder=4, **_marker(marker))
+                if shown != (x, y):
+                    beyond = "; on the frame: beyond it"
+        label = f"{name}  EER {spread([100 * eer_rocch(roc) for roc in rocs], 2)} %"
+        handles.append(Line2D([], [], **line, label=label))
     explained = {"o": "equal error rate, on the ROC's convex hull", "D": f"minDCF({P_TARGET}){beyond}"}
     for marker, label in explained.items():
         handles.append(Line2D([], [], color="0.35", label=label, **_marker(marker)))
@@ -93,16 +98,16 @@ def thinned(
     return x[kept], y[kept]
 
 
-def _limits(curves: Mapping[str, Roc]) -> tuple[tuple[float, float], tuple[float, float]]:
+def _limits(rocs: Sequence[Roc]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Normal deviates between which to show false alarms and misses: where the list can measure something.
 
     Below, half of one trial's share of the rate, or what shows the best equal error rate, from 0.05 to 5 %.
     Above, 60 %, or what shows the worst equal error rate or the misses at minimum cost, up to 95 %.
     """
-    n_nontarget = max(roc.n_nontarget for roc in curves.values())
-    n_target = max(roc.n_target for roc in curves.values())
-    eers = [eer_rocch(roc) for roc in curves.values()]
-    misses = [min_dcf_point(roc, P_TARGET).miss for roc in curves.values()]
+    n_nontarget = max(roc.n_nontarget for roc in rocs)
+    n_target = max(roc.n_target for roc in rocs)
+    eers = [eer_rocch(roc) for roc in rocs]
+    misses = [min_dcf_point(roc, P_TARGET).miss for roc in rocs]
     x_low, y_low = (min(max(min(0.5 / n, 0.6 * min(eers)), 0.0005), 0.05) for n in (n_nontarget, n_target))
     x_high = min(max(0.6, 1.4 * max(eers)), 0.95)
     y_high = min(max(x_high, 1.05 * max(misses)), 0.95)

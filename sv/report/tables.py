@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 
 EER_DEFINITION = (
     "EER on the convex hull of the ROC; beside it its 95 % interval over speakers (bias-corrected bootstrap, 1000"
@@ -23,6 +24,11 @@ EQUALISED_DEFINITION = (
     " three enrolment segments, same or other phone number), the false-alarm rate that of the non-target trials' (the"
     " same but for the phone), and of these two are the EER (on the convex hull) and the mean of the normalised costs"
     " at target priors .01 and .005; the actual cost is of calibrated scores."
+)
+
+MEAN_DEFINITION = (
+    "Of several seeds the mean ± the standard deviation (N - 1) of their figures, above the rows of the seeds;"
+    " intervals are of single runs, a mean has none."
 )
 
 
@@ -63,62 +69,114 @@ class Row:
     equalised_act_cprimary: float | None = None  # of calibrated scores
     num_partitions: tuple[int, int] | None = None  # of target and of non-target trials
     tuned_for: str | None = None  # the figure that weights were chosen by on this very list
+    apart: str | None = None  # why this seed is not averaged with the others
+
+
+def seeds_of(rows: Sequence[Row]) -> list[list[int]]:
+    """The places of the rows, those together that are seeds of one system, back end and list, to be averaged.
+
+    A row that is `apart`, of a seed that is there already, or of another number of scored trials, stays alone.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, row in enumerate(rows):
+        key = (row.system, row.backend, row.trials)
+        together = [rows[j] for j in groups.get(key, ())]
+        fits = all(row.seed != other.seed and row.num_trials == other.num_trials for other in together)
+        groups.setdefault(key if fits and not row.apart else (i,), []).append(i)
+    return list(groups.values())
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The table's header and its rows as text; columns that tell nothing (of one seed, say) are left out."""
+    """The table's header and its rows as text; columns that tell nothing (of one seed, say) are left out.
+
+    Seeds that are averaged stand together, below the row of their means and standard deviations.
+    """
     seeds = len({row.seed for row in rows}) > 1
     papers = any(row.published_eer is not None for row in rows)
     papers_costs = any(row.published_min_dcf_05 is not None for row in rows)
     actual = any(row.calibrated for row in rows)
     equalised = any(row.num_partitions for row in rows)
-    lines = [
-        (
-            *("system", *(["seed"] if seeds else []), "back end", "trial list"),
-            *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr"),
-            *(["actDCF.05", "act Cprim", "Cllr"] if actual else []),
-            *(["eq. EER %", "eq. min Cprim"] if equalised else []),
-            *(["eq. act Cprim"] if equalised and actual else []),
-            "trials",
-            *(["paper's EER %"] if papers else []),
-            *(["paper's minDCF.05"] if papers_costs else []),
-        )
-    ]
-    for row in rows:
-        interval = "–" if row.eer_interval is None else "–".join(f"{100 * end:.2f}" for end in row.eer_interval)
-        listed = "" if row.num_trials == row.num_listed else f" of {row.num_listed:,}"
-        published = "–" if row.published_eer is None else f"{row.published_eer:.2f}"
-        lines.append(
-            (
-                *(row.system, *([str(row.seed)] if seeds else []), row.backend, _list(row)),
-                *(f"{100 * row.eer:.2f}", interval),
-                *(f"{figure:.3f}" for figure in (row.min_dcf_05, row.min_dcf_01, row.min_cllr)),
-                *([_or_dash(cost) for cost in (row.act_dcf_05, row.act_cprimary, row.cllr)] if actual else []),
-                *([_percent(row.equalised_eer), _or_dash(row.equalised_min_cprimary)] if equalised else []),
-                *([_or_dash(row.equalised_act_cprimary)] if equalised and actual else []),
-                f"{row.num_trials:,}{listed}",
-                *([published] if papers else []),
-                *([_or_dash(row.published_min_dcf_05)] if papers_costs else []),
+    header = (
+        *("system", *(["seed"] if seeds else []), "back end", "trial list"),
+        *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr"),
+        *(["actDCF.05", "act Cprim", "Cllr"] if actual else []),
+        *(["eq. EER %", "eq. min Cprim"] if equalised else []),
+        *(["eq. act Cprim"] if equalised and actual else []),
+        "trials",
+        *(["paper's EER %"] if papers else []),
+        *(["paper's minDCF.05"] if papers_costs else []),
+    )
+    lines = [header]
+    for group in seeds_of(rows):
+        several = [rows[i] for i in group]
+        for each in [several, *([row] for row in several)] if len(several) > 1 else [several]:
+            row = each[0]
+            listed = "" if row.num_trials == row.num_listed else f" of {row.num_listed:,}"
+            lines.append(
+                (
+                    *(row.system, *([_seed(each)] if seeds else []), row.backend, _list(row)),
+                    *(_percent(each, "eer"), _interval(each)),
+                    *(_cost(each, name) for name in ("min_dcf_05", "min_dcf_01", "min_cllr")),
+                    *([_actual(each, name) for name in ("act_dcf_05", "act_cprimary", "cllr")] if actual else []),
+                    *([_percent(each, "equalised_eer"), _cost(each, "equalised_min_cprimary")] if equalised else []),
+                    *([_actual(each, "equalised_act_cprimary")] if equalised and actual else []),
+                    f"{row.num_trials:,}{listed}",
+                    *([_shared(each, "published_eer", 2)] if papers else []),
+                    *([_shared(each, "published_min_dcf_05", 3)] if papers_costs else []),
+                )
             )
-        )
     return lines
+
+
+def _seed(rows: Sequence[Row]) -> str:
+    return str(rows[0].seed) if len(rows) == 1 else f"{len(rows)} seeds"
 
 
 def _list(row: Row) -> str:
     return f"{row.trials}, *tuned here*" if row.tuned_for else row.trials
 
 
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{100 * rate:.2f}"
+def _interval(rows: Sequence[Row]) -> str:
+    if len(rows) > 1:
+        return ""
+    return "–" if rows[0].eer_interval is None else "–".join(f"{100 * end:.2f}" for end in rows[0].eer_interval)
 
 
-def _or_dash(figure: float | None) -> str:
-    return "–" if figure is None else f"{figure:.3f}"
+def _percent(rows: Sequence[Row], figure: str) -> str:
+    return spread([rate if rate is None else 100 * rate for rate in _each(rows, figure)], 2)
+
+
+def _cost(rows: Sequence[Row], figure: str) -> str:
+    return spread(_each(rows, figure), 3)
+
+
+def _actual(rows: Sequence[Row], figure: str) -> str:
+    """Of scores that were calibrated in one way."""
+    return _cost(rows, figure) if len({row.calibrated for row in rows}) == 1 else "–"
+
+
+def _shared(rows: Sequence[Row], figure: str, digits: int) -> str:
+    """What is not ours and the same for all."""
+    found = set(_each(rows, figure))
+    return spread([*found], digits) if len(found) == 1 else "–"
+
+
+def _each(rows: Sequence[Row], figure: str) -> list[float | None]:
+    return [getattr(row, figure) for row in rows]
+
+
+def spread(figures: Sequence[float | None], digits: int) -> str:
+    """One figure, or the mean ± the standard deviation (N - 1) of several; – if one is not there."""
+    if None in figures:
+        return "–"
+    deviation = f" ± {stdev(figures):.{digits}f}" if len(figures) > 1 else ""
+    return f"{mean(figures):.{digits}f}{deviation}"
 
 
 def text_table(rows: Sequence[Row]) -> list[str]:
-    """The table for a terminal: columns lined up, figures to the right."""
-    lines = table(rows)
+    """The table for a terminal: columns lined up, figures to the right, those of single seeds below their mean."""
+    header, *cells = table(rows)
+    lines = [header, *zip(*map(_below_means, zip(*cells, strict=True)), strict=True)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     names = lines[0].index("EER %")  # columns of text, before those of figures
     lined_up = [
@@ -129,6 +187,12 @@ def text_table(rows: Sequence[Row]) -> list[str]:
         for line in lines
     ]
     return [lined_up[0], "-" * len(lined_up[0]), *lined_up[1:]]
+
+
+def _below_means(column: Sequence[str]) -> list[str]:
+    """The cells of a column with blanks in place of a deviation."""
+    deviations = [len(cell) - len(cell.partition(" ± ")[0]) for cell in column]
+    return [cell + " " * (max(deviations) - there) for cell, there in zip(column, deviations, strict=True)]
 
 
 def markdown_table(rows: Sequence[Row]) -> list[str]:
@@ -152,6 +216,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
     speakers = sorted({(row.trials, row.num_speakers) for row in rows if row.num_speakers})
     return [
         EER_DEFINITION,
+        *([MEAN_DEFINITION] if any(len(group) > 1 for group in seeds_of(rows)) else []),
+        *not_averaged(rows),
         *([ACTUAL_DEFINITION] if any(row.calibrated for row in rows) else []),
         *_calibrations(rows),
         *([EQUALISED_DEFINITION] if any(row.num_partitions for row in rows) else []),
@@ -178,6 +244,21 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}.",
     ]
+
+
+def not_averaged(rows: Sequence[Row]) -> list[str]:
+    """Which seeds of a system are not in a mean over its seeds, and why, a line each."""
+    lines = [f"{row.system} seed {row.seed} is {row.apart}." for row in rows if row.apart]
+    firsts: dict[tuple[str, str, str], Row] = {}
+    for row in rows:
+        first = firsts.setdefault((row.system, row.backend, row.trials), row)
+        if row.num_trials != first.num_trials and not row.apart:
+            scored = f"{row.num_trials:,} of its trials on {row.trials} are scored, not {first.num_trials:,}"
+            lines.append(f"{row.system} seed {row.seed} is not averaged with seed {first.seed}: {scored}.")
+    for several in ([rows[i] for i in group] for group in seeds_of(rows)):
+        if len({row.calibrated for row in several}) > 1:
+            lines.append(f"{several[0].system}: actual costs are not averaged, as its seeds are not calibrated alike.")
+    return list(dict.fromkeys(lines))
 
 
 def _calibrations(rows: Sequence[Row]) -> list[str]:

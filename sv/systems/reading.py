@@ -5,7 +5,9 @@ This module imports no torch, so that a mistake is told at once.
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from pydantic import ValidationError
 
 from sv.errors import ConfigError
 from sv.systems.system import System, kind_of
-from sv.yaml_errors import first_problem
+from sv.yaml_errors import first_problem, nearest
 from sv.yaml_tree import Tree, laid_over, read_yaml, with_setting
 
 
@@ -26,6 +28,32 @@ def find_systems(conf: str | os.PathLike[str]) -> dict[str, Path]:
             raise ConfigError(f"system {path.stem} is defined twice: {found[path.stem]} and {path}")
         found[path.stem] = path
     return found
+
+
+def names_of(wanted: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The names of the systems asked for, each once: in place of a pattern (`Q?`, `R28-*`) all names that it matches.
+
+    These are in natural order, Q2 before Q10. What is a name itself is no pattern; a name that is none is left as it
+    is. Raises ConfigError for a pattern that matches nothing.
+
+    >>> names_of(["H1", "Q?"], ["H1", "Q2", "Q1", "Q10"])
+    ['H1', 'Q1', 'Q2']
+    """
+    known = sorted(known, key=_natural)
+    found: list[str] = []
+    for name in wanted:
+        if name in known or not re.search(r"[*?[]", name):
+            found.append(name)
+        elif matching := fnmatch.filter(known, name):
+            found += matching
+        else:
+            raise ConfigError(f"no system is called {name}{nearest(re.sub(r'[][*?]', '', name), known)}")
+    return list(dict.fromkeys(found))
+
+
+def _natural(name: str) -> list[str | int]:
+    """What names are sorted by: their numbers as such."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def load_system(

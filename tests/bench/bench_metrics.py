@@ -62,7 +62,7 @@ def main() -> None:
         with timed("  min_dcf at 0.05 and 0.01"):
             metrics.min_dcf(roc, 0.05), metrics.min_dcf(roc, 0.01)
     with tempfile.TemporaryDirectory() as folder, timed("plot_det of three such curves"):
-        plot_det({f"system {i}": roc for i in range(3)}, "bench", Path(folder) / "det.png")
+        plot_det({f"system {i}": [roc] for i in range(3)}, "bench", Path(folder) / "det.png")
 
     n, speakers = args.boot_trials, 40
     enrol = rng.integers(speakers, size=n)

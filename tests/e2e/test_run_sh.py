@@ -135,18 +135,54 @@ def test_one_stage_can_be_run_again_and_gives_the_same_bytes(run_sh, finished):
     assert scores.read_bytes() == before
 
 
-def test_another_seed_is_another_run(run_sh, finished):
-    """Seed 2 from stage 3 on: it is trained by itself, seed 1 stays as it was, and the report shows both."""
+def test_another_seed_is_another_run_and_the_table_has_the_mean_of_both(run_sh, finished):
+    """Two seeds from stage 3 on, of systems named by a pattern: seed 1 stays as it was, seed 2 is trained by itself.
+
+    A dry run of three has the third to do.
+    """
     _, work = finished
+    options = ("--work", work, "--systems", "?vector-small", "--stage", "3", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY)
     first, second = (work / f"exp/mini/xvector-small/seed{seed}" for seed in (1, 2))
-    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    result = run_sh("--work", work, "--seed", "2", "--stage", "3", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY)
+
+    def of_first():
+        return {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file() and path.suffix != ".yaml"}
+
+    before, config = of_first(), (first / "config.yaml").read_bytes()
+    result = run_sh(*options, "--seeds", "2")
     assert result.returncode == 0, result.stderr
-    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
+    assert of_first() == before
+    assert (first / "config.yaml").read_bytes() == config
     scores = "scores/mini_synthetic.cosine"
     assert (first / scores).read_text().count("\n") == (second / scores).read_text().count("\n")
     assert (first / scores).read_bytes() != (second / scores).read_bytes()
-    assert {row["seed"] for row in json.loads((work / "exp/mini/report/results.json").read_text())} == {1, 2}
+    rows = json.loads((work / "exp/mini/report/results.json").read_text())
+    assert len(rows) == 8
+    for system in ("xvector-small", "ivector-small"):
+        for backend in ("cosine", "plda"):
+            found = {row["seed"]: row["eer"] for row in rows if (row["system"], row["backend"]) == (system, backend)}
+            assert set(found) == {1, 2}
+            mean, deviation = sum(found.values()) / 2, abs(found[1] - found[2]) / 2**0.5
+            line = f"{system} +2 seeds +{backend} +mini_synthetic +{100 * mean:.2f} ± {100 * deviation:.2f} "
+            assert re.search(line, result.stdout)
+    dry = run_sh(*options, "--seeds", "3", "--stop-stage", "4", "--dry-run")
+    assert "train " + str(second) + ": unchanged\n" in dry.stdout
+    assert f"train {second.with_name('seed3')}: would run: not done yet\n" in dry.stdout
+
+
+def test_a_file_that_a_pattern_matches_is_no_system(tmp_path):
+    """In the folder of run.sh, which bash would put in the pattern's place."""
+    for path in ROOT.iterdir():
+        if path.name not in (".git", ".venv", "data", "exp"):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "zvector-small").touch()
+    plan = ("--systems", "?vector-small,xvector-small", "--stage", "9", "--dry-run", "--work", tmp_path / "w")
+    done = subprocess.run(
+        [tmp_path / "run.sh", *plan],
+        env={**os.environ, "SV_PYTHON": sys.executable}, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = re.findall(r"^runs:  .*/exp/mini/(.*)$", done.stdout, re.M)
+    assert runs == ["ivector-small/seed1", "xvector-small/seed1"]
 
 
 def test_a_back_end_can_be_added_to_runs_that_are_there(run_sh, finished):

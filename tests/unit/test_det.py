@@ -7,6 +7,7 @@ import pytest
 from matplotlib.image import imread
 from scipy.special import ndtri
 
+from sv.metrics import eer_rocch
 from sv.report.det import plot_det, thinned
 from sv.report.pictures import COLOURS
 from sv.roc import Roc
@@ -26,7 +27,7 @@ def has_colour(path, colour):
 
 def test_plot_is_a_png_with_every_curve_in_its_colour(tmp_path):
     path = tmp_path / "det.png"
-    curves = {f"system {i} / cosine": normal_roc(300, 3000, 2 + i / 2, i) for i in range(3)}
+    curves = {f"system {i} / cosine": [normal_roc(300, 3000, 2 + i / 2, i)] for i in range(3)}
     plot_det(curves, "three systems, synthetic", path)
     height, width, _ = imread(path).shape
     assert 700 < width < 1600
@@ -35,9 +36,24 @@ def test_plot_is_a_png_with_every_curve_in_its_colour(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["det.png"]
 
 
+def test_seeds_of_a_system_have_one_colour_and_one_entry_in_the_legend(tmp_path, monkeypatch):
+    """With the mean of their EERs and its deviation; the next system has the next colour."""
+    labels = []
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.legend", lambda _, handles, **__: labels.extend(each.get_label() for each in handles)
+    )
+    seeds = [normal_roc(300, 3000, 2, seed) for seed in range(3)]
+    plot_det({"x, 3 seeds / plda": seeds, "y / plda": [normal_roc(300, 3000, 3)]}, "t", tmp_path / "det.png")
+    eers = [100 * eer_rocch(roc) for roc in seeds]
+    assert labels[0] == f"x, 3 seeds / plda  EER {np.mean(eers):.2f} ± {np.std(eers, ddof=1):.2f} %"
+    assert labels[1].startswith("y / plda  EER ")
+    assert len(labels) == 2 + 2  # and what the markers are
+    assert [has_colour(tmp_path / "det.png", colour) for colour in COLOURS[:4]] == [True] * 2 + [False] * 2
+
+
 def test_same_curves_give_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
-        plot_det({"x": normal_roc(50, 500)}, "t", tmp_path / name)
+        plot_det({"x": [normal_roc(50, 500)]}, "t", tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -52,7 +68,7 @@ def test_same_curves_give_the_same_bytes(tmp_path):
     ids=["separable", "inverted", "one tie", "infinite"],
 )
 def test_degenerate_curves_are_drawn(trials, tmp_path):
-    plot_det({"x": Roc.from_scores(*trials)}, "t", tmp_path / "det.png")
+    plot_det({"x": [Roc.from_scores(*trials)]}, "t", tmp_path / "det.png")
     assert imread(tmp_path / "det.png").size > 0
 
 
@@ -69,7 +85,7 @@ def test_thinned_curve_stays_within_a_cell_of_every_point_and_is_short():
 def test_a_million_trials_plot_in_seconds(tmp_path):
     roc = normal_roc(100_000, 900_000)
     start = time.perf_counter()
-    plot_det({"x": roc}, "t", tmp_path / "det.png")
+    plot_det({"x": [roc]}, "t", tmp_path / "det.png")
     assert time.perf_counter() - start < 5
 
 
@@ -84,6 +100,6 @@ def test_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
     path.write_bytes(b"old")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(OSError, match="disk"):
-        plot_det({"x": normal_roc(10, 100)}, "t", path)
+        plot_det({"x": [normal_roc(10, 100)]}, "t", path)
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["det.png"]

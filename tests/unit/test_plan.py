@@ -37,10 +37,11 @@ SYSTEMS = {
 }
 
 
-def planned(*names, seed=1, budget=None):
+def planned(*names, seed=1, seeds=(), budget=None):
     """SYSTEM/seed -> tasks, in the plan's order."""
     systems = with_needed(names, SYSTEMS, SYSTEMS.__getitem__)
-    return {"/".join(p.run.path.parts[-2:]): ",".join(p.tasks) for p in plan(Path("exp"), names, seed, systems, budget)}
+    found = plan(Path("exp"), names, seeds or [seed], systems, budget)
+    return {"/".join(p.run.path.parts[-2:]): ",".join(p.tasks) for p in found}
 
 
 def test_a_network_is_trained_after_the_one_that_it_begins_with():
@@ -61,9 +62,9 @@ def test_training_embeddings_are_wanted_where_a_back_end_learns_from_them():
     """A cosine without a mean does not; of a system on another's embeddings the other's are wanted."""
     cosine = "backends={b: {name: cosine, centre: null}}"
     systems = {"small": network(None, cosine), "above": on("small")}
-    tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["small"], 1, systems)}
+    tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["small"], [1], systems)}
     assert tasks == {"small": "network,extracted,scored,asked"}
-    tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["above"], 1, systems)}
+    tasks = {p.run.name: ",".join(p.tasks) for p in plan(Path("exp"), ["above"], [1], systems)}
     assert tasks == {"small": "network,extracted,learnt", "above": "scored,asked"}
 
 
@@ -82,7 +83,7 @@ def test_unlabelled_speech_is_wanted_of_runs_that_learn_from_it_and_of_those_who
         (["other"], {"other": True}),
         (["on"], {"small": True, "margin": True, "on": True}),
     ):
-        found = {p.run.name: "adapts" in p.tasks for p in plan(Path("exp"), names, 1, systems)}
+        found = {p.run.name: "adapts" in p.tasks for p in plan(Path("exp"), names, [1], systems)}
         assert found == expected
 
 
@@ -95,6 +96,20 @@ def test_an_ensemble_wants_the_scores_of_its_seeds_each_once():
         ("small+short/seed4", "network"),
         ("margin+short/seed4", "network,extracted,learnt,scored"),
         ("two+short/seed3", "ensemble,asked"),
+    ]
+
+
+def test_several_seeds_are_planned_as_one_after_the_other_and_what_two_need_once():
+    """Two ensembles of two, at seeds 1 and 2, are of seeds 1 to 3; of each run all that either needs is done."""
+    assert list(planned("two", "margin", seeds=(1, 2)).items()) == [
+        ("small/seed1", "network,extracted,learnt,scored"),
+        ("margin/seed1", ALL),
+        ("small/seed2", "network,extracted,learnt,scored"),
+        ("margin/seed2", ALL),
+        ("two/seed1", "ensemble,asked"),
+        ("small/seed3", "network"),
+        ("margin/seed3", "network,extracted,learnt,scored"),
+        ("two/seed2", "ensemble,asked"),
     ]
 
 
@@ -195,6 +210,15 @@ def test_a_run_on_anothers_embeddings_has_the_others_front_end(command):
     assert command("two")[-1][1:] == ["-", "-", "-", "-", "-", "ensemble,asked"]
 
 
+def test_systems_may_be_named_by_patterns_and_have_several_seeds(command):
+    """Those whose names match, each once, whatever names it; a setting and a budget are of all."""
+    lines = command(
+        "--seed=4", "--seeds=2", "--budget=short", "--set=training.epochs=3", "other", "[so]*", "sm*", "other"
+    )
+    asked = [tuple(Path(line[0]).parts[-2:]) for line in lines if line[-1].endswith("asked")]
+    assert asked == [(f"{name}+short", f"seed{seed}") for seed in (4, 5) for name in ("other", "small")]
+
+
 def test_settings_reach_those_that_have_the_block_and_take_the_papers_figure_of_all_made_of_these(command, tmp_path):
     """Of margin, when small, that it begins with, is changed; a setting of back ends is of those that have it."""
     command("--set", "training.epochs=3", "--set", "backends.b.centre=null", "two", "above")
@@ -228,6 +252,9 @@ def test_a_setting_may_say_what_to_begin_with(command, tmp_path):
         (["--set", "ivector.dim=3", "two"], "none of the systems has a block ivector"),
         (["--set", "ensemble.normalise=nontargets", "two"], "hold speakers out for one with --calibration-speakers N"),
         (["--set", "ensemble.members.small=0", "two"], "ensemble.members.small: should be greater than 0 (is 0)"),
+        (["smol*"], "no system is called smol*; did you mean small?"),
+        (["z?"], "no system is called z?; there is above, both, margin, other, small, two"),
+        (["--seeds=0", "small"], "--seeds is a number of runs from 1, not 0"),
         (["--set", "backends.b.centre=adapt", "above"], "above: the back end b learns from unlabelled speech"),
     ],
 )

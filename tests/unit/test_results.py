@@ -17,7 +17,7 @@ from sv.errors import DataError
 from sv.metrics import cllr, eer_rocch
 from sv.records import Step
 from sv.report.figures import actual_costs, figures
-from sv.report.tables import Row, markdown_table, notes, table, text_table
+from sv.report.tables import Row, markdown_table, not_averaged, notes, table, text_table
 from sv.roc import Roc
 from sv.scoring.trials import read_scores, write_scores
 from sv.systems.reading import find_systems, load_system
@@ -105,10 +105,79 @@ def test_text_table_is_lined_up():
 
 
 def test_several_seeds_have_a_column():
-    one, two = table([row(), row()]), table([row(), row(seed=2)])
+    one, two = table([row(), row()]), table([row(), row(system="other", seed=2)])
     assert "seed" not in one[0]
     assert two[0][:3] == ("system", "seed", "back end")
     assert [line[1] for line in two[1:]] == ["1", "2"]
+
+
+FIGURES = ("eer", "min_dcf_05", "min_dcf_01", "min_cllr", "act_dcf_05", "act_cprimary", "cllr")
+
+
+def drawn_rows(*seeds, **common):
+    """Rows whose figures are drawn."""
+    rng = np.random.default_rng(3)
+    drawn = [dict(zip(FIGURES, rng.uniform(0.01, 0.4, len(FIGURES)).tolist(), strict=True)) for _ in seeds]
+    return [row(seed=seed, calibrated="alike", **figures, **common) for seed, figures in zip(seeds, drawn, strict=True)]
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 4])
+def test_seeds_have_the_row_of_their_mean_and_deviation(num_seeds):
+    """Of every figure, against numpy, with the paper's beside it and no interval; below it the seeds' rows as before.
+
+    Rows of another back end, list, system or number of scored trials are none of it; these stand where they stood.
+    """
+    seeds = drawn_rows(*range(num_seeds), published_eer=6.1, published_min_dcf_05=0.4)
+    others = [row(seed=7, backend="cosine"), row(seed=7, trials="other"), row(seed=7, system="x")]
+    _, first, means, *lines = table([others[0], *seeds[:1], others[1], *seeds[1:], others[2]])
+    values = np.array([[getattr(each, name) for name in FIGURES] for each in seeds])
+    expected = [f"{m:.3f} ± {s:.3f}" for m, s in zip(values.mean(0), values.std(0, ddof=1), strict=True)]
+    expected[0] = f"{100 * values[:, 0].mean():.2f} ± {100 * values[:, 0].std(ddof=1):.2f}"
+    assert means == (
+        *("xvector-small", f"{num_seeds} seeds", "plda", "mini", expected[0], "", *expected[1:]),
+        *("1,200", "6.10", "0.400"),
+    )
+    assert [line[1] for line in [first, *lines]] == ["7", *map(str, range(num_seeds)), "7", "7"]
+    assert [line[4] for line in lines[:num_seeds]] == [f"{100 * each.eer:.2f}" for each in seeds]
+    assert {line[5] for line in lines[:num_seeds]} == {"3.12–10.00"}
+    assert "standard deviation (N - 1)" in "\n".join(notes(seeds))
+    assert "standard deviation" not in "\n".join(notes([seeds[0], *others]))
+
+
+def test_means_of_equalised_figures_and_of_what_seeds_do_not_share():
+    """– where one has another calibration, which is said, and where the paper's figure is not the same for all."""
+    seeds = [row(seed=seed, **EQUALISED | {"equalised_eer": eer}) for seed, eer in ((1, 0.05), (2, 0.07))]
+    header, means, *_ = table(seeds)
+    assert means[header.index("eq. EER %")] == f"6.00 ± {np.std([5, 7], ddof=1):.2f}"
+    assert means[header.index("eq. min Cprim")] == "0.713 ± 0.000"
+    calibrated = [row(**CALIBRATED, published_eer=6.1), row(**CALIBRATED | {"calibrated": "otherwise"}, seed=2)]
+    header, means, *_ = table(calibrated)
+    assert {means[header.index(name)] for name in ("actDCF.05", "act Cprim", "Cllr", "paper's EER %")} == {"–"}
+    assert "xvector-small: actual costs are not averaged, as its seeds are not calibrated alike." in notes(calibrated)
+
+
+def test_seeds_that_differ_are_not_averaged_and_it_is_said():
+    """By their settings, by the trials that were scored; a seed that is there twice is taken once."""
+    apart = "not averaged with seed 1: its training.epochs is 3, not 30"
+    rows = [row(), row(seed=2, apart=apart), row(seed=3, num_trials=1199), row(seed=1, eer=0.2)]
+    assert [line[1] for line in table(rows)[1:]] == ["1", "2", "3", "1"]
+    said = [
+        f"xvector-small seed 2 is {apart}.",
+        "xvector-small seed 3 is not averaged with seed 1: 1,199 of its trials on mini are scored, not 1,200.",
+    ]
+    assert not_averaged(rows) == said
+    assert set(said) < set(notes(rows))
+    rows = [row(), row(seed=2, apart=apart), row(seed=3)]
+    assert [line[1] for line in table(rows)[1:]] == ["2 seeds", "1", "3", "2"]
+
+
+def test_seeds_stand_below_their_mean_in_a_terminal():
+    """Point below point; where there is no mean nothing is moved."""
+    header, _, means, *lines = text_table([*drawn_rows(1, 2, 3), row(system="x", seed=1, num_trials=1100)])
+    ends = [means.index(" ±", begin) for begin in (header.index(name) - 9 for name in ("EER %", "minDCF.05", "Cllr"))]
+    for line in lines:
+        assert all(line[end - 1] != " " and line[end : end + 3] == "   " for end in ends[:2])
+    assert all(line.endswith(("1,200", "1,100 of 1,200")) for line in lines)
 
 
 CALIBRATED = {"act_dcf_05": 0.325, "act_cprimary": 0.51, "cllr": 0.21, "calibrated": "on the list cal at prior 0.05"}
@@ -161,9 +230,10 @@ def test_papers_have_a_column_where_there_is_one():
 
 
 def test_markdown_has_the_same_cells_in_as_many_columns():
-    lines = markdown_table([row(), row(seed=2)])
+    rows = [row(), row(seed=2, system="x")]
+    lines = markdown_table(rows)
     cells = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
-    assert [cells[0], *cells[2:]] == table([row(), row(seed=2)])
+    assert [cells[0], *cells[2:]] == table(rows)
     assert cells[1] == ("---",) * 4 + ("---:",) * 6
 
 
@@ -277,11 +347,24 @@ def test_a_papers_figure_never_stands_beside_synthetic_speech(scored, monkeypatc
         assert [row["published_eer"] for row in rows] == [None, None]
 
 
-def test_every_seed_has_its_curve(scored, monkeypatch):
+def test_seeds_that_are_averaged_share_a_name_in_the_plot(scored, monkeypatch, capsys):
+    """Their curves are under it, a back end of another setting has a curve a seed."""
+    (_, second), trials = scored
+    backends = dict(second.system.backends)
+    backends["plda"] = backends["plda"].model_copy(update={"lda_dim": 5})
+    made_run("exp", "published", 2, second.system.model_copy(update={"backends": backends}))
     drawn = {}
     monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", *(this.path for this in scored[0]))
-    assert list(drawn) == [f"published seed {seed} / {b}" for seed in (1, 2) for b in ("cosine", "plda")]
+    counts = {name: len(rocs) for name, rocs in drawn.items()}
+    why = "published seed 2 is not averaged with seed 1: its backends.plda.lda_dim is 5, not "
+    assert f"\n\n{why}" in capsys.readouterr().out
+    assert f"\n\n{why}" in Path("report/results.md").read_text()
+    assert counts == {"published, 2 seeds / cosine": 2, "published seed 1 / plda": 1, "published seed 2 / plda": 1}
+    for roc, this in zip(drawn["published, 2 seeds / cosine"], scored[0], strict=True):
+        assert eer_rocch(roc) == eer_rocch(
+            Roc.from_scores(read_scores(this.scores("vox1_o", "cosine"), trials), trials.is_target)
+        )
 
 
 def test_runs_of_one_name_and_seed_have_a_curve_each(scored, monkeypatch):
@@ -315,8 +398,11 @@ def test_other_runs_with_scores_are_shown_too(scored, monkeypatch, capsys):
     first, second = scored[0]
     made_run("exp", "third", 1, first.system)
     command(monkeypatch, "--out", "report", "--others", "exp", "--trials", "data/test/trials_vox1_o", second.path)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:6]]
-    assert [(line[1], line[2]) for line in lines] == [(seed, b) for seed in "21" for b in ("cosine", "plda")]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:8]]
+    assert [line[2] for line in lines if line[1:2] == ["2"] and line[2] == "seeds"] == ["seeds", "seeds"]
+    assert [(line[1], line[2]) for line in lines if line[2] != "seeds"] == [
+        (seed, backend) for backend in ("cosine", "plda") for seed in "21"
+    ]
 
 
 def test_another_run_of_an_earlier_version_is_left_out_with_a_line(scored, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import pytest
 
 from sv.cli.configure import check_front_end
 from sv.errors import ConfigError
-from sv.systems.reading import find_systems, lacked_block, load_system, validate_system
+from sv.systems.reading import find_systems, lacked_block, load_system, names_of, validate_system
 from sv.systems.system import System
 from sv.systems.training import Steps
 from sv.yaml_errors import nearest
@@ -16,6 +16,21 @@ CONF = Path(__file__).parents[2] / "conf"
 SYSTEMS = find_systems(CONF)
 BUDGETS = sorted((CONF / "budgets").glob("*.yaml"))
 SMALL = Path(__file__).parents[1] / "data" / "conf" / "systems" / "mini" / "small.yaml"
+
+
+def test_patterns_are_names_in_their_natural_order_each_once():
+    """By the letter, and a name is itself before it is a pattern; what is neither is told where names are looked up."""
+    known = ["Q10", "Q2", "Q1", "q3", "A1", "a+b", "a[1]", "a1", "x-1-2", "x-1-10"]
+    for wanted, expected in {
+        "Q*": ["Q1", "Q2", "Q10"],
+        "Q2,Q?": ["Q2", "Q1"],
+        "*": ["A1", "Q1", "Q2", "Q10", "a1", "a+b", "a[1]", "q3", "x-1-2", "x-1-10"],
+        "a[1]": ["a[1]"],
+        "a[1]*": ["a1"],
+        "[!a-zA]?": ["Q1", "Q2"],
+        "x*10,a+b,Q7": ["x-1-10", "a+b", "Q7"],
+    }.items():
+        assert names_of(wanted.split(","), known) == expected
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
