@@ -40,6 +40,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --allow-pipes          run the commands ("… |") that a wav.scp names
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
                          (they go to dropped.txt)
+  --yes                  let a network that compares pairs score a list that takes it more than 12 hours
   --allow-missing        leave out trials whose recordings have no embedding (they go to LIST.dropped.txt)
   --list                 print recipes, systems, back ends to add and stages, and stop
   --help                 print this, and stop
@@ -105,7 +106,7 @@ while (($#)); do
     --seed) seed=$value ;;
     --seeds) seeds=$value ;;
     --nj) nj=$value ;;
-    --ngpu) gpu_options=(--ngpu "$value") ;;
+    --ngpu) gpu_options=(--ngpu "$value") score_options+=(--ngpu "$value") ;;
     --engine) export SV_ENGINE=$value ;;
     --force) export SV_FORCE=1 ;;
     --dry-run) dry_run=true ;;
@@ -116,6 +117,7 @@ while (($#)); do
       feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-dropped)
       material_options+=(--drop-bad-audio) ;;
     --allow-missing) score_options+=(--allow-missing) ;;
+    --yes) score_options+=(--yes) ;;
     --list) list=true ;;
     --help | -h) help; exit 0 ;;
     *) die "unknown option $option; see ./run.sh --help" ;;

@@ -127,5 +127,5 @@ def _tasks(system: System, what: str) -> list[str]:
     own = [] if system.embeddings_of else ["ivector" if system.ivector else "network"]
     if what == "network":
         return own
-    extracted = [*own, "extracted"] if own else []
+    extracted = [*own, "extracted"] if own and not system.compares else own
     return extracted if what == "embeddings" else [*extracted, "scored", *asked]

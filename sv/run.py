@@ -70,6 +70,11 @@ class Run:
         """The system's name, without the budget."""
         return self.name.partition("+")[0]
 
+    @property
+    def pretrained(self) -> str | None:
+        """The weights that its network begins with, by name or path, if it begins with any."""
+        return getattr(self.system.model, "pretrained", None)
+
     def checkpoint(self) -> Path:
         """The latest state of the training."""
         return self.path / "checkpoints" / "last.pt"

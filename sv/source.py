@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sv.features import files, wave_reader
 from sv.features.files import FeatureReader
 from sv.features.front_ends import FeatureConfig, build_front_end, feature_config
+from sv.features.wave_config import WaveConfig
 from sv.features.wave_reader import WaveReader
 from sv.run import Run
 
@@ -71,6 +72,11 @@ class Source:
     def num_frames(self, length: int) -> int:
         """Frames of a chunk of what is read."""
         return self.waveform.num_frames(length) if self.waveform else length
+
+    @property
+    def unit(self) -> str:
+        """What messages call the frames that a network is given."""
+        return "samples" if isinstance(self.waveform, WaveConfig) else "frames"
 
     def prepare(self, device: torch.device) -> Prepare:
         """What turns chunks as they are read, (B, …), into features (B, T, F), on a device."""

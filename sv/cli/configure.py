@@ -17,10 +17,12 @@ from sv.cli import Parser, run
 from sv.errors import ConfigError
 from sv.features.front_ends import read_feature_config
 from sv.features.vad import read_vad_config, require_fit
+from sv.features.wave_config import WaveConfig
 from sv.launch import chosen_engine
 from sv.plan import plan, with_needed
 from sv.systems.reading import find_systems, lacked_block, load_system, names_of
 from sv.systems.system import System
+from sv.systems.wav2vec2 import BUNDLES, Wav2Vec2
 from sv.yaml_errors import nearest
 
 
@@ -66,6 +68,7 @@ def main() -> None:
     changed: set[str] = set()
     for name, system in list(systems.items()):
         check_front_end(name, system, args.conf)
+        check_pretrained(name, system)
         check_augmentation(name, system, args.conf, args.corpora)
         if system.ensemble and system.ensemble.normalise != "none" and not args.calibrate:
             raise ConfigError(
@@ -135,6 +138,12 @@ def check_front_end(name: str, system: System, conf: Path) -> None:
         return
     features_path = known_path(conf / "features", system.features, ".conf", f"system {name}: features")
     features = read_feature_config(features_path)
+    of_samples = isinstance(features, WaveConfig)
+    if of_samples != isinstance(system.model, Wav2Vec2):
+        why = (
+            "the samples themselves, only wav2vec2 takes them" if of_samples else "no samples; wav2vec2 takes wave_16k"
+        )
+        raise ConfigError(f"system {name}: features: {system.features} are {why}")
     if system.vad is None:
         return
     vad = read_vad_config(known_path(conf / "vad", system.vad, ".conf", f"system {name}: vad"))
@@ -142,6 +151,16 @@ def check_front_end(name: str, system: System, conf: Path) -> None:
         require_fit(vad, features, system.vad, system.features)
     except ConfigError as error:
         raise ConfigError(f"system {name}: {error}") from None
+
+
+def check_pretrained(name: str, system: System) -> None:
+    """Raise ConfigError if a system's pretrained weights are neither a bundle nor a file; nothing is downloaded yet."""
+    weights = getattr(system.model, "pretrained", None)
+    if weights and weights not in BUNDLES and not Path(weights).expanduser().exists():
+        raise ConfigError(
+            f"system {name}: model.pretrained: {weights} is no file or folder, and no bundle of torchaudio's"
+            + (nearest(weights, BUNDLES) or f" ({', '.join(BUNDLES)})")
+        )
 
 
 def waveform_of(system: System, conf: Path) -> dict[str, Any]:

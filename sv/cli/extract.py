@@ -86,7 +86,7 @@ def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDi
         what, fewest, extract = load_network(this, source, reader, device)
     num_frames = {utt: source.num_frames(reader.num_frames[utt]) for utt in feats.utterances}
     dropped = {
-        utt: f"{frames} {'' if source.waveform else 'voiced '}frames, {what} needs {fewest}"
+        utt: f"{frames} {'' if source.waveform else 'voiced '}{source.unit}, {what} needs {fewest}"
         for utt, frames in num_frames.items()
         if frames < fewest
     }
@@ -114,15 +114,15 @@ def load_network(this: Run, source: Source, reader: Reader, device: torch.device
     length = round(crops.length_s * reader.frames_per_s) if crops else 0
     if crops and (frames := source.num_frames(length)) < model.min_frames:
         raise ConfigError(
-            f"{this.path}: extraction.crops.length_s: {crops.length_s:g} s are {frames} frames, the network needs"
-            f" {model.min_frames}"
+            f"{this.path}: extraction.crops.length_s: {crops.length_s:g} s are {frames} {source.unit}, the network"
+            f" needs {model.min_frames}"
         )
 
     def extract(reader: Reader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         if crops:
             return crop_embeddings(model, reader, utts, device, crops.count, length, prepare)
         if source.waveform:
-            return wave_embeddings(model, reader, utts, device, prepare)
+            return wave_embeddings(model, reader, utts, device, prepare, this.seed, this.system.extraction.draws)
         return embeddings(model, reader, utts, device)
 
     return "the network", 1 if crops else model.min_frames, extract

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sv.cli import Parser, run
-from sv.cli.train import arguments_of, bank_records, require_one_node, unlabelled_for
+from sv.cli.train import arguments_of, bank_records, fetch_pretrained, require_one_node, unlabelled_for
 from sv.data.atomic import atomic_write
 from sv.data.datadir import read_label
 from sv.errors import DataError, UserError
@@ -73,6 +73,7 @@ def find_rates(
     step = Step("lr_range_test", folder, inputs=inputs, settings=settings)
     if step.skip():
         return
+    fetch_pretrained(this)
     for old in (losses, picture, suggestion):
         old.unlink(missing_ok=True)
     step.begin()
@@ -136,7 +137,7 @@ def tested(this: Run) -> dict[str, Any]:
     return system | {"training": training | {"optimiser": optimiser}}
 
 
-NOT_TESTED = ("schedule", "stop_after", "keep_last")
+NOT_TESTED = ("schedule", "stop_after", "keep_last", "held_out_pairs")
 
 
 if __name__ == "__main__":

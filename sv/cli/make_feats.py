@@ -13,8 +13,9 @@ from sv.data.parts import join_parts
 from sv.data.recordings import AUDIO_TABLES, recordings_digest
 from sv.data.tables import write_table
 from sv.data.utterance_audio import UtteranceReader
-from sv.errors import AudioError
+from sv.errors import AudioError, ConfigError
 from sv.features.front_ends import build_front_end, read_feature_config
+from sv.features.wave_config import WaveConfig
 from sv.features.waves import read_at_rate
 from sv.records import Step
 from sv.step_jobs import part_done, run_jobs_of
@@ -44,6 +45,8 @@ def main() -> None:
 def make_all(args: argparse.Namespace, out: Path) -> None:
     """Start the jobs whose parts are not there yet and join what they leave."""
     config = read_feature_config(args.conf)
+    if isinstance(config, WaveConfig):
+        raise ConfigError(f"{args.conf}: samples are not written to arks; networks read them from the recordings")
     step = Step(
         "make_feats",
         out,

@@ -37,12 +37,21 @@ def main() -> None:
         action="store_true",
         help="leave out trials whose missing embeddings stand in a dropped.txt of their set, and no others",
     )
+    parser.add_argument(
+        "--ngpu", type=int, help="of a network that compares pairs itself: 0 is the CPU (None: any GPU)"
+    )
+    parser.add_argument("--yes", action="store_true", help="of such a network: score a list that takes days, too")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("trials", type=Path, help="trial list: DATA/trials_NAME")
     args = parser.parse_args()
 
     this = Run.open(args.run)
     this.require_kind("backends")
+    if this.system.compares:
+        from sv.cli.score_pairs import score_by_network  # torch, which takes seconds
+
+        score_by_network(this, args)
+        return
     name = list_name(args.trials)
     steps = {backend: step_of(args, this, name, backend) for backend in this.system.backends}
     if not dry_run():
@@ -64,9 +73,15 @@ def main() -> None:
         models = {model: utts.split() for model, utts in read_table(args.models).items()}
         models, without = whole_models(models, set(enrol.keys), may_lack)
         reasons |= without
-        enrol = enrol.means(models)
+    else:
+        models = None
+
+    def sides(row: int | None = None) -> tuple[Vectors, Vectors]:
+        one, other = (side.of_row(row) if row else side for side in (enrol, test))
+        return one.means(models) if models else one, other
+
     try:
-        trials, dropped = without_some(trials, enrol, test, may_lack)
+        trials, dropped = without_some(trials, *sides(), may_lack)
     except DataError as error:
         raise DataError(
             f"{args.trials}: {error}; why stands in dropped.txt beside the embeddings; rerun stage 5, or leave such"
@@ -76,9 +91,10 @@ def main() -> None:
     write_dropped(this.dropped(name), dropped)
     for backend_name, step in waiting.items():
         step.begin()
-        backend = load_backend(this.system.backends[backend_name], this.backend(backend_name))
+        settings = this.system.backends[backend_name]
+        backend = load_backend(settings, this.backend(backend_name))
         out = this.scores(name, backend_name)
-        write_scores(out, trials, score_trials(backend, enrol, test, trials))
+        write_scores(out, trials, score_trials(backend, *sides(getattr(settings, "row", None)), trials))
         step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"

@@ -50,6 +50,7 @@ def train_run(
         return True
     first_node = os.environ.get("SLURM_NODEID", "0") == "0"
     if first_node:
+        fetch_pretrained(this)
         for damaged in step.not_as_written():  # the training makes it again, and must not take it for its own
             damaged.unlink()
         step.begin()
@@ -91,6 +92,14 @@ def unlabelled_for(this: Run, adapt_dir: Path | None) -> list[Path]:
             " DATA"
         )
     return [adapt_dir]
+
+
+def fetch_pretrained(this: Run) -> None:
+    """Download the weights that a run's network begins with, if it lacks them; once, before processes start."""
+    if this.pretrained:
+        from sv.models.wav2vec2_weights import find_pretrained  # torch, which takes seconds
+
+        find_pretrained(this.pretrained)
 
 
 def bank_records(this: Run, banks: Path | None) -> list[Path]:

@@ -31,6 +31,9 @@ def main() -> None:
     args = parser.parse_args()
     this = Run.open(args.run)
     this.require_kind("backends")
+    if this.system.compares:
+        print(f"{this.path}: its network compares pairs itself; no back end learns")
+        return
     folder = this.embeddings(args.train)
     if not args.adapt and (needs := this.needs_adapt()):
         raise ConfigError(

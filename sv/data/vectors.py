@@ -75,6 +75,14 @@ class Vectors:
         """The crops or, of a set of vectors, each vector as its one crop."""
         return self.crops or Crops.single(self.x_ND)
 
+    def of_row(self, row: int) -> Vectors:
+        """The row-th vector of each one's matrix, from 1, in place of the mean; DataError if one has none."""
+        crops = self.own_crops()
+        if (crops.size_N < row).any():
+            raise DataError(f"{self.keys[int(np.argmin(crops.size_N))]} has no row {row}, but {crops.size_N.min()}")
+        x_ND = crops.x_CD[crops.start_N + row - 1].astype(np.float64)
+        return Vectors(self.keys, x_ND, self.num_utts_N)
+
     def index(self) -> dict[str, int]:
         """Key to row."""
         return {key: row for row, key in enumerate(self.keys)}

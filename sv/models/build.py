@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sv.losses.head import Head
 from sv.losses.margin import MarginHead
+from sv.losses.pairs import PairHead
 from sv.losses.prototypical import PrototypicalHead, PrototypicalSoftmaxHead
 from sv.losses.softmax import SoftmaxHead
 from sv.models.ecapa import Ecapa
@@ -13,7 +14,7 @@ from sv.models.resnet1d import ResNet1d
 from sv.models.resnet2d import ResNet2d
 from sv.models.xvector import XVectorNet
 from sv.systems import models as settings
-from sv.systems.losses import Loss, Margin, Prototypical, PrototypicalSoftmax
+from sv.systems.losses import BinaryPairs, Loss, Margin, Prototypical, PrototypicalSoftmax
 from sv.systems.system import System
 
 
@@ -35,6 +36,10 @@ def build_trunk(m: settings.Model, feature_dim: int) -> Embedder:
         case settings.Ecapa():
             widths = (m.channels, m.aggregated, m.bottleneck, m.attention_dim, m.embedding_dim)
             return Ecapa(feature_dim, *widths, embedding_norm=m.embedding_norm)
+        case settings.Wav2Vec2():
+            from sv.models.wav2vec2 import Wav2Vec2  # torchaudio, which takes a second
+
+            return Wav2Vec2(m)
     return XVectorNet(feature_dim, m.frame_channels, m.embedding_dim, m.segment_channels)
 
 
@@ -46,4 +51,6 @@ def build_head(loss: Loss, input_dim: int, num_speakers: int, utterances: int = 
         return PrototypicalHead(utterances)
     if isinstance(loss, PrototypicalSoftmax):
         return PrototypicalSoftmaxHead(input_dim, num_speakers, utterances)
+    if isinstance(loss, BinaryPairs):
+        return PairHead(utterances)
     return SoftmaxHead(input_dim, num_speakers)

@@ -14,6 +14,7 @@ class Embedder(Protocol):
     equal_lengths: bool  # whether the recordings of a batch must have one length
     embedding_dim: int
     output_dim: int  # of what a loss head takes
+    drops_layers: bool  # whether some training steps leave weights without a gradient
 
     def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
         """Embeddings (B, E); `num_frames_B` counts the valid frames of each, the rest is padding."""
@@ -36,6 +37,7 @@ class WholeEmbedder(torch.nn.Module):
     """An `Embedder` but for `embed`, which sees all of a recording; a loss head takes its embeddings as they are."""
 
     equal_lengths: ClassVar[bool] = True
+    drops_layers: bool = False
 
     def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
         """Embeddings (B, E) of recordings of one length."""

@@ -6,6 +6,7 @@ of recordings that are read as such: there it grows with the longest one.
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,17 +51,34 @@ def embeddings(
 
 @torch.inference_mode()
 def wave_embeddings(
-    model: Embedder, reader: WaveReader, utterances: Iterable[str], device: torch.device, prepare: Prepare
+    model: Embedder,
+    reader: WaveReader,
+    utterances: Iterable[str],
+    device: torch.device,
+    prepare: Prepare,
+    seed: int = 0,
+    draws: int = 1,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Utterances with their embeddings, float32 (E,), in C order, of recordings that `prepare` makes features of."""
+    """Utterances with their embeddings, float32 (E,), in C order, of recordings that `prepare` makes features of.
+
+    What a network draws of an utterance is a function of the seed and of the utterance's name. With `draws` above 1 it
+    is drawn so often: float32 (`draws`, E).
+    """
     model.eval()
     for utt, wave_N in read_ahead(reader, sorted(utterances)):
         x_TF = prepare(torch.from_numpy(wave_N)[None].to(device))[0]
-        if len(x_TF) > BATCH_FRAMES:
-            vector_E = model.embed_long(x_TF, BATCH_FRAMES)
-        else:
-            vector_E = model.embed(x_TF[None])[0]
+        torch.manual_seed(address(seed, utt))
+        if draws > 1:
+            e_DE = model.embed(x_TF.expand(draws, -1, -1))
+            yield utt, e_DE.float().cpu().numpy()
+            continue
+        vector_E = model.embed_long(x_TF, BATCH_FRAMES) if len(x_TF) > BATCH_FRAMES else model.embed(x_TF[None])[0]
         yield utt, vector_E.float().cpu().numpy()
+
+
+def address(seed: int, utt: str) -> int:
+    """A seed of an utterance's own, for what is random in a network: the same whatever is extracted beside it."""
+    return int(np.random.SeedSequence([seed, 8, zlib.crc32(utt.encode())]).generate_state(1, np.uint64)[0] >> 1)
 
 
 @torch.inference_mode()

@@ -41,6 +41,7 @@ class Normalised(torch.nn.Module):
         self.trunk, self.variance = trunk, variance
         self.min_frames, self.equal_lengths = trunk.min_frames, trunk.equal_lengths
         self.embedding_dim, self.output_dim = trunk.embedding_dim, trunk.output_dim
+        self.drops_layers = trunk.drops_layers
 
     def _input(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
         return normalised(x_BTF, self.variance, num_frames_B)
@@ -52,6 +53,10 @@ class Normalised(torch.nn.Module):
     def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
         """The embedding (E,) of one recording of any length, normalised as a whole."""
         return self.trunk.embed_long(self._input(x_TF[None])[0], block)
+
+    def compare(self, one_PTC: torch.Tensor, other_PTC: torch.Tensor, *counts: torch.Tensor) -> torch.Tensor:
+        """What a trunk without embeddings gives of pairs of what `embed` gives (`sv.models.wav2vec2.Wav2Vec2`)."""
+        return self.trunk.compare(one_PTC, other_PTC, *counts)
 
     def for_head(self, e_BE: torch.Tensor) -> torch.Tensor:
         """What the loss head takes, of embeddings."""

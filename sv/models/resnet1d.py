@@ -43,6 +43,7 @@ class ResNet1d(torch.nn.Module):
 
     min_frames = 1
     equal_lengths = False
+    drops_layers = False
 
     def __init__(
         self,

@@ -19,21 +19,12 @@ from sv.data.tables import first_few
 from sv.errors import ConfigError, DataError
 from sv.models.tensor_files import read_tensors
 from sv.models.wav2vec2_names import layout_of
+from sv.systems.wav2vec2 import BUNDLES, HUGGING_FACE_FILES
 from sv.yaml_errors import nearest
 
 log = logging.getLogger("wav2vec2")
 
 ADDRESS = "https://download.pytorch.org/torchaudio/models"
-
-# torchaudio's bundles that were pretrained and not trained for recognition, of the sizes base and large.
-BUNDLES = {
-    "WAV2VEC2_BASE": "wav2vec2_fairseq_base_ls960.pth",
-    "WAV2VEC2_LARGE": "wav2vec2_fairseq_large_ls960.pth",
-    "WAV2VEC2_LARGE_LV60K": "wav2vec2_fairseq_large_lv60k.pth",
-    "WAV2VEC2_XLSR53": "wav2vec2_fairseq_large_xlsr53.pth",
-    "WAV2VEC2_XLSR_300M": "wav2vec2_xlsr_300m.pth",
-}
-_HUGGING_FACE_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def find_pretrained(name: str) -> Path:
@@ -107,10 +98,10 @@ def _size(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def _in_folder(folder: Path) -> Path:
-    for name in _HUGGING_FACE_FILES:
+    for name in HUGGING_FACE_FILES:
         if (folder / name).is_file():
             return folder / name
-    raise DataError(f"{folder}: has neither {' nor '.join(_HUGGING_FACE_FILES)}")
+    raise DataError(f"{folder}: has neither {' nor '.join(HUGGING_FACE_FILES)}")
 
 
 def _bundle_file(name: str) -> Path:

@@ -38,6 +38,7 @@ class XVectorNet(torch.nn.Module):
 
     min_frames = CONTEXT + 1
     equal_lengths = False
+    drops_layers = False
 
     def __init__(
         self,

@@ -97,9 +97,10 @@ class ProjectedBackend(Strict):
 
 
 class CosineBackend(ProjectedBackend):
-    """Cosine of the projected vectors; of crops the mean over all pairs."""
+    """Cosine of the projected vectors; of crops the mean over all pairs or, with `row`, from 1, of that one of each."""
 
     name: Literal["cosine"]
+    row: PositiveInt | None = None
     compares_crops: ClassVar[bool] = True
 
 
@@ -173,4 +174,17 @@ class ClassifierBackend(ProjectedBackend):
         return self
 
 
-Backend = Annotated[CosineBackend | EuclideanBackend | PldaBackend | ClassifierBackend, Field(discriminator="name")]
+class NetworkBackend(Strict):
+    """The logit that a network gives of a pair of utterances itself (loss `bce`); there is nothing to learn."""
+
+    name: Literal["network"]
+    learns: ClassVar[bool] = False
+    needs_adapt: ClassVar[bool] = False
+    some_speakers: ClassVar[bool] = False
+    compares_crops: ClassVar[bool] = False
+    lda_dim: ClassVar[None] = None
+
+
+Backend = Annotated[
+    CosineBackend | EuclideanBackend | PldaBackend | ClassifierBackend | NetworkBackend, Field(discriminator="name")
+]

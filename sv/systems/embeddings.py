@@ -42,5 +42,6 @@ class Extraction(Strict):
     checkpoint: Literal["last", "best"] = "last"  # best by EER on held-out utterances
     average: PositiveInt = 1  # networks of the last epochs whose weights are averaged
     crops: Crops | None = None  # None: the whole utterance at once
+    draws: PositiveInt = 1  # of a network that draws (pooling random): embeddings of an utterance, the rows of a matrix
     acoustic_weight: Annotated[float, Field(gt=0, le=1)] = 1.0  # factor on an utterance's statistics
     max_count: NonNegativeFloat = 0.0  # frames that count, at most, after that factor; 0 for no limit

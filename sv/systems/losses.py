@@ -36,6 +36,12 @@ class PrototypicalSoftmax(Strict):
     name: Literal["ap+softmax"]
 
 
+class BinaryPairs(Strict):
+    """Binary cross entropy of pairs that the network compares itself; see `sv.losses.pairs.PairHead`."""
+
+    name: Literal["bce"]
+
+
 ClassLoss = Annotated[Softmax | Margin, Field(discriminator="name")]  # of single embeddings
 PairLoss = Prototypical | PrototypicalSoftmax  # of embeddings that are compared with one another
-Loss = Annotated[Softmax | Margin | PairLoss, Field(discriminator="name")]
+Loss = Annotated[Softmax | Margin | PairLoss | BinaryPairs, Field(discriminator="name")]

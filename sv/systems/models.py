@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sv.settings import PositiveInt, Strict
+from sv.systems.wav2vec2 import Wav2Vec2
 
 Channels = Annotated[int, Field(gt=0, multiple_of=4)]
 SeChannels = Annotated[int, Field(gt=0, multiple_of=8)]  # squeezed to an eighth
@@ -85,4 +86,4 @@ class Ecapa(_VoxSrc2020):
     embedding_norm: bool = True
 
 
-Model = Annotated[XVector | ResNet1d | QSap | HAsp | Ecapa, Field(discriminator="trunk")]
+Model = Annotated[XVector | ResNet1d | QSap | HAsp | Ecapa | Wav2Vec2, Field(discriminator="trunk")]

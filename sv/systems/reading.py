@@ -68,8 +68,9 @@ def load_system(
 
     Of overlays and settings only those are laid whose block the system has: one budget, and one `training.epochs=3`,
     serve all kinds of systems side by side (`lacked_block` tells). An overlay may have `models` by trunk in place of
-    `model`, `fine_tuning` to be laid over the `training` of systems that start from another one, says for each way to
-    draw an epoch how long it is, and leaves back ends alone that the system has not.
+    `model`, `fine_tuning` to be laid over the `training` of systems that start from another one, and `lr_times`, by
+    trunk, by which the system's own rate is multiplied; it says for each way to draw an epoch how long it is, and
+    leaves back ends alone that the system has not.
 
     Raises ConfigError for anything unknown, missing or ill-typed: names the key, the nearest right one, and the file
     or setting that brought it in.
@@ -115,6 +116,9 @@ def _that_fits(overlay: Tree, tree: Tree) -> Tree:
     fine_tuning = fitting.pop("fine_tuning", None) or {}
     if (tree.get("training") or {}).get("start_from"):
         fitting["training"] = laid_over(fitting.get("training") or {}, fine_tuning)
+    times = (fitting.pop("lr_times", None) or {}).get(trunk)
+    if times and (lr := ((tree.get("training") or {}).get("optimiser") or {}).get("lr")):
+        fitting["training"] = laid_over({"optimiser": {"lr": lr * times}}, fitting.get("training") or {})
     if isinstance(training := fitting.get("training"), dict):
         fitting["training"] = _of_its_epochs(training, tree)
     if "backends" in fitting:
@@ -134,7 +138,7 @@ def _of_its_epochs(training: Tree, tree: Tree) -> Tree:
     if not isinstance(groups, dict) or "utterances" in groups:
         return training
     has_groups = (tree.get("training") or {}).get("groups") is not None
-    others = ("chunks_per_speaker", "chunks_per_recording") if has_groups else ("groups",)
+    others = ("chunks_per_speaker", "chunks_per_recording", "steps_per_epoch") if has_groups else ("groups",)
     return {key: value for key, value in training.items() if key not in others}
 
 

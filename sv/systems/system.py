@@ -11,13 +11,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sv.settings import Strict
-from sv.systems.backends import Backend
+from sv.systems.backends import Backend, NetworkBackend
 from sv.systems.embeddings import Extraction, IVector
 from sv.systems.ensembles import Ensemble
 from sv.systems.features import Deltas, Normalise, SlidingCmn
-from sv.systems.losses import Loss, PairLoss
+from sv.systems.losses import BinaryPairs, Loss, PairLoss
 from sv.systems.models import Model
 from sv.systems.training import Training
+from sv.systems.wav2vec2 import Wav2Vec2
 from sv.yaml_tree import Tree
 
 
@@ -115,6 +116,11 @@ class System(Strict):
         return any(settings.learns for settings in self.backends.values())
 
     @property
+    def compares(self) -> bool:
+        """Whether its network compares pairs of utterances itself, without embeddings."""
+        return isinstance(self.loss, BinaryPairs)
+
+    @property
     def embedding_dim(self) -> int | None:
         """Numbers an embedding; None where it has no embeddings of its own."""
         block = self.ivector or self.model
@@ -125,6 +131,8 @@ class System(Strict):
         """The setting that `embedding_dim` comes from."""
         if self.ivector:
             return "ivector.dim"
+        if isinstance(self.model, Wav2Vec2):
+            return "model.size and model.pooling"
         return "model.top_dim" if getattr(self.model, "top_dim", None) else "model.embedding_dim"
 
     @model_validator(mode="after")
@@ -158,6 +166,8 @@ class System(Strict):
                 raise ValueError(f"extraction.{name}: only {'networks have' if self.ivector else 'i-vectors have'} it")
         if not self.training:
             return self
+        if self.extraction.draws > 1 and not (isinstance(self.model, Wav2Vec2) and self.model.pooling == "random"):
+            raise ValueError("extraction.draws: only a network with the pooling random draws")
         average, keep = self.extraction.average, self.training.keep_last
         if average > 1 and self.extraction.checkpoint == "best":
             raise ValueError("extraction.average: it is the last epochs that are averaged; set checkpoint to last")
@@ -167,7 +177,7 @@ class System(Strict):
 
     @model_validator(mode="after")
     def _groups_for_a_loss_of_pairs(self) -> System:
-        if not self.training or not isinstance(self.loss, PairLoss):
+        if not self.training or not isinstance(self.loss, PairLoss | BinaryPairs):
             return self
         name, groups, size = self.loss.name, self.training.groups, self.training.batch_size
         if not groups or groups.utterances < 2:
@@ -176,11 +186,43 @@ class System(Strict):
             )
         if not groups.distinct_speakers:
             raise ValueError(f"training.groups.distinct_speakers: the loss {name} is of distinct speakers")
+        if self.training.accumulate > 1 and isinstance(self.loss, PairLoss):
+            raise ValueError(f"training.accumulate: the loss {name} compares all of a batch; leave it out")
         if size < 3 * groups.utterances:  # batches are equal to within one group, and one speaker is no choice
             raise ValueError(
                 f"training.batch_size: the loss {name} compares speakers, {3 * groups.utterances} chunks or more are 3"
                 f" of them (is {size})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _compared_by_the_network(self) -> System:
+        """All that a network needs to compare pairs itself, or nothing of it."""
+        if not self.training:
+            return self
+        by_itself = [name for name, backend in self.backends.items() if isinstance(backend, NetworkBackend)]
+        if not self.compares:
+            if by_itself:
+                raise ValueError(f"backends.{by_itself[0]}: only a network with the loss bce compares pairs itself")
+            if isinstance(self.model, Wav2Vec2) and self.model.pooling is None:
+                raise ValueError("model.pooling: without it there is no embedding, which every loss but bce takes")
+            return self
+        if not isinstance(self.model, Wav2Vec2) or self.model.pooling:
+            raise ValueError("loss.name: bce is of pairs that the network compares: model.trunk wav2vec2, pooling null")
+        if len(by_itself) < len(self.backends):
+            raise ValueError("backends: a network with the loss bce has no embeddings to score; name: network alone")
+        if not self.training.held_out_pairs:
+            raise ValueError("training.held_out_pairs: the loss bce compares every pair anew; say how many to hold out")
+        if self.training.batch_size // self.training.groups.utterances < 2 * self.training.accumulate:
+            raise ValueError("training.accumulate: the loss bce needs two speakers in every part of a batch")
+        return self
+
+    @model_validator(mode="after")
+    def _waveforms_for_wav2vec2(self) -> System:
+        if isinstance(self.model, Wav2Vec2) and not self.input:
+            raise ValueError("input: wav2vec2 reads recordings; set it to waveform")
+        if self.training and self.training.recompute and not isinstance(self.model, Wav2Vec2):
+            raise ValueError("training.recompute: only wav2vec2 has layers that are computed again")
         return self
 
     @model_validator(mode="after")

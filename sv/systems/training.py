@@ -162,8 +162,8 @@ class Groups(Strict):
 class Training(Strict):
     """How a network is trained.
 
-    An epoch draws chunks from every speaker alike or, with `chunks_per_recording`, from every recording or, with
-    `groups`, from groups of utterances.
+    An epoch draws chunks from every speaker alike or, with `chunks_per_recording`, from every recording, or, with
+    `groups`, from groups of utterances; with `steps_per_epoch` it is so many batches of different recordings.
     """
 
     chunk_s: tuple[PositiveFloat, PositiveFloat]  # shortest and longest, one length a batch
@@ -174,6 +174,7 @@ class Training(Strict):
     chunks_per_speaker: PositiveInt | None = None
     chunks_per_recording: PositiveInt | None = None
     groups: Groups | None = None
+    steps_per_epoch: PositiveInt | None = None
     optimiser: Optimiser
     schedule: Schedule = Exponential(name="exponential")
     margin_epochs: PositiveFloat | None = None  # over which a loss's margin rises from 0; None: it is whole at once
@@ -181,8 +182,11 @@ class Training(Strict):
     start_from: str | None = None  # a system whose network, but for a layer on top, is what this one begins with
     adversarial: Adversarial | None = None
     clip_norm: PositiveFloat | None = None
+    accumulate: PositiveInt = 1  # parts of a batch, one after the other, whose gradients are added up
+    recompute: bool = False  # transformer layers in the backward pass: less memory, a third more to do
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     keep_last: PositiveInt = 2  # epochs whose checkpoints stay
+    held_out_pairs: PositiveInt | None = None  # of each kind, drawn for the held-out EER; None: all of a choice
     min_utt_s: NonNegativeFloat = 0.0  # utterances with no more (voiced) speech are not trained on,
     min_speaker_utts: PositiveInt = 1  # nor speakers with fewer utterances left, copies counted
 
@@ -206,14 +210,27 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _one_epoch(self) -> Training:
-        ways = (self.chunks_per_speaker, self.chunks_per_recording, self.groups)
+        ways = (self.chunks_per_speaker, self.chunks_per_recording, self.groups, self.steps_per_epoch)
         if sum(way is not None for way in ways) != 1:
             raise ValueError(
-                "training: one of chunks_per_speaker, chunks_per_recording and groups says what an epoch is"
+                "training: one of chunks_per_speaker, chunks_per_recording, groups and steps_per_epoch says what an"
+                " epoch is"
             )
         if self.groups and self.batch_size % self.groups.utterances:
             raise ValueError(
                 f"training.batch_size: {self.batch_size} chunks are not whole groups of {self.groups.utterances}"
                 " (training.groups.utterances)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _in_parts(self) -> Training:
+        if self.accumulate > 1 and self.adversarial:
+            raise ValueError("training.accumulate: chunks of two domains are one batch to the network; leave it out")
+        together = self.groups.utterances if self.groups else 1
+        if self.batch_size // together < self.accumulate:
+            raise ValueError(
+                f"training.accumulate: a batch of {self.batch_size // together}"
+                f" {'chunks' if together == 1 else 'groups'} cannot be cut into {self.accumulate} parts"
             )
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic as seconds
 
@@ -12,6 +12,7 @@ import torch
 from sv.data.tables import first_few
 from sv.errors import Diverged
 from sv.losses.head import Head
+from sv.losses.pairs import PairHead
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
 from sv.systems.training import Training
@@ -23,7 +24,7 @@ from sv.training.notes import NoNotes, Notes
 from sv.training.optimiser import set_pace
 from sv.training.precision import Precision
 from sv.training.progress import DomainFigures, Progress, Sums
-from sv.training.ranks import ALONE, Ranks, Shard
+from sv.training.ranks import ALONE, Ranks, Shard, exchange
 from sv.training.sampler import Batch
 from sv.training.schedule import ended, margin_part, momentum, rate, reversal
 
@@ -79,7 +80,7 @@ def train(
                 state, network, settings, sampler, epoch, index, batch, precision, prepare, lambda_p
             )
             state.step = index + 1
-            progress.add(loss.detach(), accuracy, len(speaker_B), domain)
+            progress.add(loss, accuracy, len(speaker_B), domain)
             stopping, saving = ranks.agree(state.step, stop(), ranks.leads and seconds() - saved > SAVE_EVERY_S)
             if progress.due() or stopping or saving:
                 if (bad := progress.first_not_finite()) is not None:
@@ -128,18 +129,22 @@ def learn(
 ) -> tuple[torch.Tensor, torch.Tensor, DomainFigures | None]:
     """One step of the optimiser, at the rate that it was set to, on batch `index` of an epoch; as `Network.forward`.
 
-    `network` is the `Network` of the state, together with those of other processes.
+    `network` is the `Network` of the state, together with those of other processes. The loss has no gradient any more.
     """
     torch.manual_seed(address(sampler.seed, epoch, index))
     x_BTF, speaker_B = (each.to(precision.device, non_blocking=True) for each in batch)
-    with precision.autocast():
-        loss, accuracy, domain = network(prepare(x_BTF), speaker_B, lambda_p, sampler.sizes(index))
-    share = sampler.share(index)
-    total = loss if state.head.compares else loss * share  # the former is every process's of the whole batch
-    if domain:
-        total = total + domain[0] * share
+    share, loss, accuracy = sampler.share(index), 0.0, 0.0
     state.optimiser.zero_grad(set_to_none=True)
-    state.scaler.scale(total).backward()
+    for x, speaker, weight, last in parts_of(x_BTF, speaker_B, settings):
+        with exchange(network, last):
+            with precision.autocast():
+                loss_p, accuracy_p, domain = network(prepare(x), speaker, lambda_p, sampler.sizes(index))
+            # The loss of a head that compares is every process's, and of the whole batch.
+            total = loss_p if state.head.compares else loss_p * (share * weight)
+            if domain:
+                total = total + domain[0] * share
+            state.scaler.scale(total).backward()
+        loss, accuracy = loss + loss_p.detach() * weight, accuracy + accuracy_p * weight
     if settings.clip_norm:
         state.scaler.unscale_(state.optimiser)
         for group in state.optimiser.param_groups:  # a domain classifier's apart: it must not shorten others'
@@ -161,6 +166,7 @@ class Network(torch.nn.Module):
     def __init__(self, model: Embedder, head: Head, domain: torch.nn.Module | None, ranks: Ranks) -> None:
         super().__init__()
         self.model, self.head, self.domain, self._ranks = model, head, domain, ranks
+        self.drops_layers = model.drops_layers
 
     def forward(
         self, x_BTF: torch.Tensor, speaker_B: torch.Tensor, lambda_p: float, sizes_R: Sequence[int]
@@ -172,11 +178,30 @@ class Network(torch.nn.Module):
         """
         e_BE = self.model.embed(x_BTF)
         domain = None if self.domain is None else self.domain(e_BE, len(speaker_B), lambda_p)
+        if isinstance(self.head, PairHead):
+            outcome = self.head.of_pairs(self.model.compare, e_BE)
+            return outcome.loss, outcome.accuracy, None
         x_BE = self.model.for_head(e_BE)[: len(speaker_B)]
         if self.head.compares:
             x_BE, speaker_B = (self._ranks.gathered(each, sizes_R) for each in (x_BE, speaker_B))
         outcome = self.head(x_BE, speaker_B)
         return outcome.loss, outcome.accuracy, domain
+
+
+def parts_of(
+    x_BTF: torch.Tensor, speaker_B: torch.Tensor, settings: Training
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, float, bool]]:
+    """A batch in `settings.accumulate` parts, of whole groups: chunks, speakers, weight, whether it is the last."""
+    if settings.accumulate == 1:
+        yield x_BTF, speaker_B, 1.0, True
+        return
+    together = settings.groups.utterances if settings.groups else 1
+    count, groups = settings.accumulate, len(speaker_B) // together
+    for part in range(count):
+        rows = slice(groups * part // count * together, groups * (part + 1) // count * together)
+        if rows.start < rows.stop:  # of several processes each has fewer
+            weight = (rows.stop - rows.start) / len(speaker_B)
+            yield x_BTF[rows], speaker_B[rows], weight, rows.stop == len(speaker_B)
 
 
 SAVE_EVERY_S = 600.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Sequence
@@ -55,10 +56,17 @@ class Ranks:
         return self.index == 0
 
     def together(self, network: torch.nn.Module) -> torch.nn.Module:
-        """The network whose backward pass leaves the mean gradient of all processes."""
+        """The network whose backward pass leaves the mean gradient of all processes.
+
+        Where it `drops_layers`, some steps leave weights without a gradient, the same ones in all processes.
+        """
         if self.count == 1:
             return network
-        return torch.nn.parallel.DistributedDataParallel(synchronised(network), broadcast_buffers=False)
+        return torch.nn.parallel.DistributedDataParallel(
+            synchronised(network),
+            broadcast_buffers=False,
+            find_unused_parameters=getattr(network, "drops_layers", False),
+        )
 
     def gathered(self, e_BE: torch.Tensor, sizes_R: Sequence[int]) -> torch.Tensor:
         """The embeddings of all processes' parts of a batch, with their gradients: (sum of B, E), by process.
@@ -111,6 +119,12 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def exchange(network: torch.nn.Module, now: bool) -> contextlib.AbstractContextManager:
+    """The context of a pass forward and backward after which processes exchange gradients `now`, or keep them."""
+    alone = not isinstance(network, torch.nn.parallel.DistributedDataParallel)
+    return contextlib.nullcontext() if now or alone else network.no_sync()
 
 
 class Shard:

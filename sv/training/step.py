@@ -8,6 +8,7 @@ from typing import Any
 from sv.records import Step
 from sv.run import Run
 from sv.source import Source
+from sv.systems.wav2vec2 import BUNDLES, HUGGING_FACE_FILES
 
 
 def training_step(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> Step:
@@ -35,5 +36,15 @@ def made_from(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> tupl
         after = (*after, other.training())
         # Which of its networks is taken, which its own record does not say.
         settings["start_from"] = other.system.extraction.model_dump(mode="json", include={"checkpoint", "average"})
+    if this.pretrained:
+        after = (*after, *_local_weights(this.pretrained))
     inputs = [*(path for source in sources for path in source.inputs()), *after]
     return inputs, settings
+
+
+def _local_weights(name: str) -> list[Path]:
+    """The file of pretrained weights that a path names, or of its folder; none of a bundle, whose name says all."""
+    if name in BUNDLES:
+        return []
+    path = Path(name).expanduser()
+    return [file for each in HUGGING_FACE_FILES if (file := path / each).exists()][:1] if path.is_dir() else [path]

@@ -31,6 +31,7 @@ from sv.training.precision import Precision
 from sv.training.progress import Sums, log_to
 from sv.training.ranks import Ranks, Shard
 from sv.training.sampler import BalancedChunks, Chunks, EveryRecording, speech
+from sv.training.stream import StreamOfRecordings
 from sv.training.unlabelled import WithUnlabelled
 
 
@@ -81,6 +82,7 @@ def train_network(
         settings.batch_size,
         valid_source.folder,
         classified,
+        settings.held_out_pairs and (settings.held_out_pairs, this.seed),
     )
     # All that can be refused is refused above: from here on checkpoints of another training are moved aside.
     checkpoints = Checkpoints(this.path / "checkpoints", settings)
@@ -152,7 +154,12 @@ def begin(
     state = build_state(this, source, reader, sampler, precision, key)
     if settings.start_from:
         begin_with(state.model, this.beside(settings.start_from))
-    of = (reader, utt2spk, sampler, Shard(both, ranks), adapt_reader, unused)
+    elif this.pretrained:
+        begin_with_pretrained(state.model, this.pretrained)
+    shard = Shard(both, ranks)
+    if this.system.compares and min(shard.sizes(index=0)) < 2 * sampler.together:
+        raise ConfigError(f"training.batch_size: each of {ranks.count} processes needs two speakers to compare")
+    of = (reader, utt2spk, sampler, shard, adapt_reader, unused)
     return Begun(*of, precision, state, source.prepare(device), augmenter(this, banks))
 
 
@@ -208,9 +215,11 @@ def build_state(
     model = build_model(this.system, feature_dim).to(device)
     if (frames := source.num_frames(sampler.chunk_frames[0])) < model.min_frames:
         raise ConfigError(
-            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {frames} frames, the network needs"
+            f"{this.path}: training.chunk_s: {settings.chunk_s[0]:g} s are {frames} {source.unit}, the network needs"
             f" {model.min_frames}"
         )
+    if settings.recompute:
+        getattr(model, "trunk", model).recompute = True
     head = build_head(this.system.loss, model.output_dim, len(sampler.speakers), sampler.together).to(device)
     optimiser = build_optimiser(settings.optimiser, [*model.parameters(), *head.parameters()])
     state = TrainingState(model, head, optimiser, precision.scaler(), sampler.speakers, feature_dim, key)
@@ -228,6 +237,8 @@ def build_sampler(settings: Training, reader: Reader, utt2spk: Mapping[str, str]
     limits = {"min_utts": settings.min_speaker_utts, "frames_per_s": rate}
     if settings.groups:
         return SpeakerGroups(*of, **limits, **settings.groups.model_dump())
+    if settings.steps_per_epoch:
+        return StreamOfRecordings(*of, **limits, steps=settings.steps_per_epoch)
     if settings.chunks_per_recording:
         return EveryRecording(*of, **limits, chunks_per_recording=settings.chunks_per_recording)
     return BalancedChunks(*of, **limits, chunks_per_speaker=settings.chunks_per_speaker)
@@ -257,6 +268,13 @@ def beside(sampler: Chunks, source: Source, other: Source) -> tuple[WithUnlabell
     both = WithUnlabelled(sampler, reader.num_frames)
     limit = f"the shortest chunk has {sampler.chunk_frames[0] / rate:g}"
     return both, reader, {utt: f"unlabelled, {speech(n, rate)}, {limit}" for utt, n in both.too_short.items()}
+
+
+def begin_with_pretrained(model: torch.nn.Module, name: str) -> None:
+    """Give a network pretrained weights, all of its trunk's but for the layer on top; see `find_pretrained`."""
+    from sv.models.wav2vec2_weights import find_pretrained, load_pretrained  # torchaudio, which takes a second
+
+    load_pretrained(getattr(model, "trunk", model).net, find_pretrained(name))
 
 
 def begin_with(model: torch.nn.Module, other: Run) -> None:

@@ -14,10 +14,13 @@ from trainings import small_run, write_sets
 from sv.cli.train import train_run
 from sv.errors import DataError
 from sv.features.files import FeatureReader
+from sv.metrics import eer_rocch
 from sv.models.build import build_head, build_model
+from sv.roc import Roc
 from sv.training import held_out
 from sv.training.held_out import HeldOutChunks, evaluate, pairs_eer
 from sv.training.loader import load_batch
+from sv.training.pairs import all_pairs, draw_pairs
 from sv.training.precision import Precision
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -86,11 +89,12 @@ def test_strangers_that_make_no_error_rate_are_refused(few):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("most", [7, 9, 17])
-def test_of_many_strangers_each_is_heard_alike(monkeypatch, most):
+@pytest.mark.parametrize(("most", "heard"), [(4, [0, 3]), (7, [0, 2, 4]), (11, range(5)), (17, range(5))])
+def test_of_many_strangers_each_is_heard_alike(monkeypatch, most, heard):
     """By hand: take turns among the speakers that still have an utterance, until there are enough.
 
-    Of training speakers, all chunks stay, and the same ones are paired.
+    Where not all can have two, it is every second or third speaker. Of training speakers all chunks stay, and the same
+    ones are paired.
     """
     monkeypatch.setattr(held_out, "MOST_PAIRED", most)
     strangers, own = chunks(["a"], ["a"], length=45), chunks(length=45)
@@ -98,8 +102,8 @@ def test_of_many_strangers_each_is_heard_alike(monkeypatch, most):
     assert strangers.paired == list(range(len(strangers)))
     assert len(own) == sum(n >= 45 for n in NUM_FRAMES.values())
     assert [all_of(own)[place] for place in own.paired] == all_of(strangers)
-    queues = [sum(n >= 45 for u, n in NUM_FRAMES.items() if UTT2SPK[u] == speaker) for speaker in ALL]
-    turns = [s for turn in range(max(queues)) for s, count in enumerate(queues) if count > turn]
+    queues = {s: sum(n >= 45 for u, n in NUM_FRAMES.items() if UTT2SPK[u] == ALL[s]) for s in heard}
+    turns = [s for turn in range(max(queues.values())) for s, count in queues.items() if count > turn]
     assert found == Counter(turns[:most])
 
 
@@ -132,8 +136,9 @@ def test_accuracy_is_of_single_chunks_in_evaluation_mode(tmp_path):
     some = [all_of(held)[place] for place in places]
     with torch.no_grad():
         e_NE = torch.cat([model.embed(torch.from_numpy(reader.chunk(c.utterance, c.start, 40))[None]) for c in some])
-    eer = evaluate(model, head, dataclasses.replace(held, paired=places), FP32).eer
-    assert eer == pytest.approx(pairs_eer(e_NE, torch.tensor([c.speaker for c in some])))
+    pairs = all_pairs(np.array([c.speaker for c in some]))
+    eer = evaluate(model, head, dataclasses.replace(held, paired=places, pairs=pairs), FP32).eer
+    assert eer == pytest.approx(pairs_eer(e_NE, pairs))
     assert means.top1 == pytest.approx(sum(correct) / len(correct))
 
 
@@ -155,8 +160,52 @@ def test_error_rate_of_pairs_is_that_of_all_cosines_from_the_mean():
         for at in sorted(score for score, _ in pairs)
     ]
     crossing = min(rates, key=lambda rate: abs(rate[0] - rate[1]))
-    found = pairs_eer(torch.tensor(x_NE), torch.tensor(speaker_N))
+    found = pairs_eer(torch.tensor(x_NE), all_pairs(np.array(speaker_N)))
     assert min(crossing) - 0.05 < found < max(crossing) + 0.01
+
+
+def test_error_rate_of_drawn_pairs_is_that_of_their_cosines(monkeypatch):
+    """Against one cosine after another; a few pairs are not taken from a product of all."""
+    monkeypatch.setattr(held_out, "PAIRS_AT_ONCE", 7)
+    rng = np.random.default_rng(4)
+    speaker_N = np.repeat(np.arange(8), 6)
+    x_NE = rng.normal(size=(8, 4))[speaker_N] + rng.normal(size=(48, 4))
+    pairs = draw_pairs(speaker_N, 30, seed=2)
+    centred = x_NE - x_NE.mean(0)
+    cosines = [
+        centred[i] @ centred[j] / np.linalg.norm(centred[i]) / np.linalg.norm(centred[j])
+        for i, j in zip(pairs.one_P, pairs.two_P, strict=True)
+    ]
+    want = eer_rocch(Roc.from_scores(np.array(cosines), pairs.same_P))
+    assert pairs_eer(torch.tensor(x_NE), pairs) == pytest.approx(want)
+
+
+@pytest.mark.parametrize("count", [1, 9, 20, 1000])
+def test_drawn_pairs_are_as_many_of_one_speaker_as_of_two_and_none_comes_twice(count):
+    """All of a kind where fewer exist, here 3 + 1 + 6 + 10 = 20 of one speaker; another seed draws others."""
+    speaker_N = np.random.default_rng(1).permutation(np.repeat([0, 1, 2, 3, 9], [3, 2, 4, 1, 5]))
+    pairs = draw_pairs(speaker_N, count, seed=5)
+    np.testing.assert_array_equal(pairs.same_P, speaker_N[pairs.one_P] == speaker_N[pairs.two_P])
+    found = {frozenset(pair) for pair in zip(pairs.one_P.tolist(), pairs.two_P.tolist(), strict=True)}
+    assert len(found) == len(pairs.same_P)
+    assert all(len(pair) == 2 for pair in found)
+    assert (pairs.same_P.sum(), (~pairs.same_P).sum()) == (min(count, 20), min(count, 15 * 14 // 2 - 20))
+    assert all(np.array_equal(*each) for each in zip(pairs, draw_pairs(speaker_N, count, seed=5), strict=True))
+    if count == 9:
+        assert not np.array_equal(pairs.one_P, draw_pairs(speaker_N, count, seed=6).one_P)
+
+
+def test_every_pair_of_a_kind_is_drawn_alike():
+    """2,000 draws of one of each kind: within four deviations of the mean."""
+    speaker_N = np.array([0, 1, 0, 1, 2, 0])  # 3 + 1 + 0 of one speaker, 11 of two
+    draws = [draw_pairs(speaker_N, 1, seed) for seed in range(2000)]
+    targets, others = (
+        Counter(tuple(sorted((int(one_P[place]), int(two_P[place])))) for one_P, two_P, _ in draws) for place in (0, 1)
+    )
+    for found, kinds in ((targets, 4), (others, 11)):
+        assert len(found) == kinds
+        mean = 2000 / kinds
+        assert all(abs(count - mean) < 4 * (mean * (1 - 1 / kinds)) ** 0.5 for count in found.values())
 
 
 def curves(run):

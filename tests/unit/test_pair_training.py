@@ -215,7 +215,10 @@ def test_what_an_epoch_leaves_out_is_told(tmp_path):
         (["training.batch_size=4"], "training.batch_size: the loss ap compares speakers, 6 chunks or more are 3 of"),
         (["training.batch_size=9"], "training.batch_size: 9 chunks are not whole groups of 2"),
         (["training.groups.max_per_speaker=1"], "training.groups.max_per_speaker: 1 utterances are no group of 2"),
-        (["training.chunks_per_recording=1"], "training: one of chunks_per_speaker, chunks_per_recording and groups"),
+        (
+            ["training.chunks_per_recording=1"],
+            "training: one of chunks_per_speaker, chunks_per_recording, groups and",
+        ),
         (["training.groups.of=2"], "unknown key training.groups.of; there is utterances, max_per_speaker, distinct_sp"),
         (["training.groups={}"], "training.groups.utterances is missing"),
         (

@@ -101,7 +101,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ("training.chunk_s=[3, 4, 5]", "training.chunk_s: too many values, 2 is right (is [3, 4, 5])"),
         (
             "training.chunks_per_recording=2",
-            "training: one of chunks_per_speaker, chunks_per_recording and groups says what an epoch is",
+            "training: one of chunks_per_speaker, chunks_per_recording, groups and steps_per_epoch says",
         ),
         (
             "training.schedule={name: plateaux}",
@@ -123,7 +123,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ),
         (
             "model.trunk=xvektor",
-            "model.trunk: 'xvektor' is not one of 'xvector', 'resnet1d', 'q_sap', 'h_asp', 'ecapa'",
+            "model.trunk: 'xvektor' is not one of 'xvector', 'resnet1d', 'q_sap', 'h_asp', 'ecapa', 'wav2vec2'",
         ),
         ("model={}", "model.trunk is missing"),
         (
@@ -143,7 +143,7 @@ def test_every_back_end_to_add_goes_with_systems_and_says_what_it_is(path):
         ),
         (
             "backends.plda.name=plad",
-            "backends.plda.name: 'plad' is not one of 'cosine', 'euclidean', 'plda', 'classifier'",
+            "backends.plda.name: 'plad' is not one of 'cosine', 'euclidean', 'plda', 'classifier', 'network'",
         ),
     ],
 )
