@@ -25,6 +25,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
                          its runs are called SYSTEM+NAME
   --backend NAME         give every system the back end conf/backends/NAME.yaml too, as `modular`; may be repeated
   --set KEY=VALUE        change one setting, as training.epochs=3, of every system that has it; may be repeated
+  --held-out F           part of the training utterances, sessions of every speaker, to choose checkpoints by, as .02
+                         (default: the recipe's)
   --calibration-speakers N
                          speakers held out of training to calibrate scores on, 0 for none (default: the recipe's)
   --seed N               of the runs: weights and training batches (default: 1)
@@ -60,7 +62,7 @@ SV_COMMAND=./run.sh
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-recipe=mini first=0 last=9 systems='' held_out='' seed=1 seeds=1 nj=$(nproc) work=''
+recipe=mini first=0 last=9 systems='' held_out='' valid_part='' seed=1 seeds=1 nj=$(nproc) work=''
 declare -A root=()
 configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
 material_options=()
@@ -73,7 +75,7 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --seeds | --nj | --ngpu | --engine | --work | --calibration-speakers)
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --seeds | --nj | --ngpu | --engine | --work | --held-out | --calibration-speakers)
       [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
       [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"
@@ -87,6 +89,8 @@ while (($#)); do
       [[ $value =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "$option takes a number of at most nine digits, not $value" ;;
     --seeds)
       [[ $value =~ ^[1-9][0-9]{0,2}$ ]] || die "$option takes a number from 1 to 999, not $value" ;;
+    --held-out)
+      [[ $value =~ ^0?\.[0-9]*[1-9][0-9]*$ ]] || die "--held-out takes a part between 0 and 1, as .02, not $value" ;;
     --systems)
       [[ $value != *" "* && ,$value, != *,,* ]] || die "--systems takes names with a comma between two, not ${value@Q}" ;;
   esac
@@ -103,6 +107,7 @@ while (($#)); do
     --backend) configure_options+=(--backend "$value") ;;
     --set) configure_options+=(--set "$value") ;;
     --calibration-speakers) held_out=$value ;;
+    --held-out) valid_part=$value ;;
     --seed) seed=$value ;;
     --seeds) seeds=$value ;;
     --nj) nj=$value ;;
@@ -147,12 +152,16 @@ fi
 
 # --- the recipe and the runs: everything that can be wrong with the request is told before any work ---
 [[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
-title='' default_systems='' data_roots=() optional_roots=() calibration_speakers=''
+title='' default_systems='' data_roots=() optional_roots=() calibration_speakers='' hold_out=()
 adapt=''                  # whether there is a set of unlabelled speech to adapt to
 calibrates=''             # whether there is a list to calibrate on, of speakers that are not trained on
 tune_on=''                # SET/trials_LIST that the weights of ensembles are searched on, if the recipe has one
 # shellcheck source=recipes/mini/recipe.sh
 . "recipes/$recipe/recipe.sh"
+if [[ -n $valid_part ]]; then
+  ((${#hold_out[@]})) || die "the recipe $recipe does not know --held-out; it holds speakers out"
+  hold_out=(--fraction "$valid_part" --every-speaker)
+fi
 [[ -z $held_out || -n $calibration_speakers ]] || die "the recipe $recipe does not know --calibration-speakers"
 calibration_speakers=${held_out:-$calibration_speakers}
 known_roots=("${data_roots[@]}" "${optional_roots[@]}")

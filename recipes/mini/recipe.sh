@@ -7,6 +7,7 @@ default_systems=xvector-small,ivector-small
 data_roots=()
 # A corpus made with other options; for augmentation; unlabelled speech to adapt to.
 optional_roots=(mini musan rirs adapt)
+hold_out=(--fraction 0.1) # of the training speakers' sessions, to choose checkpoints by; --held-out
 calibration_speakers=20   # of the 200 for training; --calibration-speakers
 
 run_stages() {
@@ -29,7 +30,7 @@ run_stages() {
       steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox1_calibration"
       dev=vox1_rest
     fi
-    steps/hold_out.sh      --fraction 0.1 "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
+    steps/hold_out.sh      "${hold_out[@]}" "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
     for set in "${calibration[@]}"; do

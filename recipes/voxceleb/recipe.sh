@@ -5,6 +5,7 @@ title="VoxCeleb1"
 default_systems=vox1-xvector
 data_roots=(voxceleb1)
 optional_roots=(musan rirs adapt)   # for augmentation; unlabelled speech to adapt to
+hold_out=(--fraction 0.05)          # of the training speakers' sessions, to choose checkpoints by; --held-out
 calibration_speakers=0              # the papers train on all 1,211; --calibration-speakers
 
 run_stages() {
@@ -21,7 +22,7 @@ run_stages() {
       steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox1_calibration"
       dev=vox1_rest
     fi
-    steps/hold_out.sh      --fraction 0.05 "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
+    steps/hold_out.sh      "${hold_out[@]}" "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
     steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
     for set in "${calibration[@]}"; do

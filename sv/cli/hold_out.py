@@ -18,6 +18,9 @@ def main() -> None:
     what.add_argument(
         "--speakers", metavar="N", help="hold out N speakers with all that they said, or N%% of them, two or more"
     )
+    parser.add_argument(
+        "--every-speaker", action="store_true", help="a session at least of each who has two, whatever the fraction"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("data", type=Path, help="data directory to split")
     parser.add_argument("rest", type=Path, help="data directory to train on")
@@ -26,7 +29,9 @@ def main() -> None:
     speakers = int(args.speakers) if (args.speakers or "").isdecimal() else args.speakers
     refuse_same(args.rest, args.data)
     refuse_same(args.held_out, args.data, args.rest)
-    wanted = {"fraction": args.fraction, "speakers": speakers}
+    if args.every_speaker and args.fraction is None:
+        raise ConfigError("--every-speaker is of sessions, with --fraction")
+    wanted = {"fraction": args.fraction, "speakers": speakers, "every_speaker": args.every_speaker or None}
     step = Step(
         "hold_out",
         args.rest,
@@ -40,7 +45,7 @@ def main() -> None:
     if nobodys := (data.wav if data.segments is None else data.segments).keys() - data.utt2spk.keys():
         print(f"{args.data}: {len(nobodys)} without a speaker in utt2spk, on neither side: {first_few(nobodys)}")
     if args.speakers is None:
-        (rest, held_out), apart = data.hold_out(args.fraction, args.seed), "session"
+        (rest, held_out), apart = data.hold_out(args.fraction, args.seed, args.every_speaker), "session"
     else:
         count = number_of_speakers(args.speakers, data.num_speakers)
         (rest, held_out), apart = data.hold_out_speakers(count, args.seed), "speaker"

@@ -198,12 +198,14 @@ class DataDir:
         utts = self.utterances
         return self._restricted(set(utts[len(utts) * (job - 1) // jobs : len(utts) * job // jobs]))
 
-    def hold_out(self, fraction: float, seed: int) -> tuple[DataDir, DataDir]:
+    def hold_out(self, fraction: float, seed: int, every_speaker: bool = False) -> tuple[DataDir, DataDir]:
         """Split off about `fraction` of the utterances, by whole sessions: (rest, held out).
 
         A speaker's session (`utt2sess`; without it each utterance is one) is never on both sides, and every speaker
         keeps at least one in the rest. Sessions are drawn from all speakers alike; the draw is a function of the seed
-        and the sessions' names. Raises DataError if every speaker has a single session.
+        and the sessions' names. With `every_speaker` each who has two is on both sides: first the shortest of three
+        sessions is drawn of each, then more until the fraction is reached, if it is not passed by then. Raises
+        DataError if every speaker has a single session.
         """
         if not 0 < fraction < 1:
             raise DataError(f"the held-out fraction must lie in (0, 1), not {fraction}")
@@ -213,9 +215,14 @@ class DataDir:
             sessions.setdefault((speaker, utt2sess.get(utt, utt)), []).append(utt)
         left = Counter(speaker for speaker, _ in sessions)
         held: set[str] = set()
-        for session in shuffled(sorted(sessions), seed):
+        order = shuffled(sorted(sessions), seed)
+        drawn: dict[str, list[tuple[str, str]]] = {}
+        for session in order:
+            drawn.setdefault(session[0], []).append(session)
+        least = {min(own[:3], key=lambda session: len(sessions[session])) for own in drawn.values() if every_speaker}
+        for session in sorted(order, key=lambda session: session not in least):  # these first, the order else as drawn
             speaker, _ = session
-            if len(held) >= fraction * len(self):
+            if len(held) >= fraction * len(self) and session not in least:
                 break
             if left[speaker] > 1:
                 left[speaker] -= 1

@@ -157,8 +157,14 @@ def begin(
     elif this.pretrained:
         begin_with_pretrained(state.model, this.pretrained)
     shard = Shard(both, ranks)
-    if this.system.compares and min(shard.sizes(index=0)) < 2 * sampler.together:
-        raise ConfigError(f"training.batch_size: each of {ranks.count} processes needs two speakers to compare")
+    groups = min(min(shard.sizes(index)) for index in range(len(shard))) // sampler.together
+    if this.system.compares and groups < 2 * settings.accumulate:
+        raise ConfigError(
+            f"training.batch_size: the smallest batch has {groups} speakers"
+            + (f" for each of {ranks.count} processes" if ranks.count > 1 else "")
+            + (f" to be cut into {settings.accumulate} parts" if settings.accumulate > 1 else "")
+            + "; the loss bce compares two or more"
+        )
     of = (reader, utt2spk, sampler, shard, adapt_reader, unused)
     return Begun(*of, precision, state, source.prepare(device), augmenter(this, banks))
 

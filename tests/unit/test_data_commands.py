@@ -101,6 +101,9 @@ def test_other_numbers_of_speakers_are_refused(command, data, wanted):
 
 def test_hold_out_wants_sessions_or_speakers(command, data):
     folders = data, data.parent / "rest", data.parent / "held"
+    assert "--every-speaker is of sessions" in refused(
+        command("hold_out", "--speakers", 1, "--every-speaker", *folders)
+    )
     assert "not allowed with" in refused(command("hold_out", "--fraction", 0.1, "--speakers", 1, *folders))
     assert "one of the arguments" in refused(command("hold_out", *folders))
     assert "2 of its 3 speakers cannot be held out" in refused(command("hold_out", "--speakers", 2, *folders))

@@ -78,6 +78,27 @@ def test_hold_out_keeps_sessions_whole_and_every_speaker(fraction):
     assert fraction * len(data) <= len(held) < fraction * len(data) + 5
 
 
+@pytest.mark.parametrize("fraction", [0.001, 0.3])
+def test_every_speaker_can_be_held_out_of(fraction):
+    """Of each with two sessions one or more, whole, and one stays; a small fraction holds one of each, of the short."""
+    data = many_sessions()
+    rest, held = data.hold_out(fraction, seed=1, every_speaker=True)
+    assert sorted(rest.utterances + held.utterances) == data.utterances
+    sessions = [set(each.tables["utt2sess"].values()) for each in (rest, held)]
+    assert not sessions[0] & sessions[1]
+    with_two = {f"s{s:02d}" for s in range(30) if s % 7}
+    assert set(held.utt2spk.values()) == with_two
+    assert rest.num_speakers == 30
+    if fraction == 0.001:
+        assert len(sessions[1]) == len(with_two)
+        of_all = len(data) / len(set(data.tables["utt2sess"].values()))
+        assert len(held) / len(sessions[1]) < 0.8 * of_all
+    else:
+        assert fraction * len(data) <= len(held) < fraction * len(data) + 5
+    again = data.hold_out(fraction, seed=1, every_speaker=True)[1]
+    assert again.utterances == held.utterances != data.hold_out(fraction, seed=2, every_speaker=True)[1].utterances
+
+
 def test_hold_out_is_a_function_of_the_seed():
     """The order of utt2spk does not matter; the seed does."""
     data = many_sessions()

@@ -240,7 +240,7 @@ def test_commands_run_where_they_are_allowed(command, data):
     ("conf", "text", "said"),
     [
         ("fbank.conf", None, "fbank.conf is missing"),
-        ("plp.conf", "", "starts with fbank, mfcc or melspec"),
+        ("plp.conf", "", "starts with fbank, mfcc, melspec or wave"),
         ("fbank.conf", "--num-mel-bin=3\n", "did you mean --num-mel-bins?"),
     ],
 )
