@@ -119,8 +119,8 @@ def _bundle_file(name: str) -> Path:
     except (OSError, http.client.HTTPException, DataError) as error:
         why = "what came is not whole" if isinstance(error, DataError) else " ".join(str(error).split())
         raise DataError(
-            f"{name}: could not be downloaded ({why}); fetch {url} and put it at {path}, or give the path of a local"
-            " file in place of the name"
+            f"{name}: could not be downloaded ({why}); fetch {url} and put it at {path}, or name another file"
+            " with --set model.pretrained=FILE"
         ) from None
     finally:
         with suppress(OSError):

@@ -44,6 +44,8 @@ from corpora import first_wav
         (["--seed", "99999999999999999999"], "--seed takes a number of at most nine digits"),
         (["--seeds", "0"], "--seeds takes a number from 1 to 999, not 0"),
         (["--seeds", "two"], "--seeds takes a number from 1 to 999, not two"),
+        (["--held-out", "2"], "--held-out takes a part between 0 and 1, as .02, not 2"),
+        (["--recipe", "sre16", "--held-out", ".1"], "does not know --held-out; it holds speakers out"),
         (["--calibration-speakers", "-3"], "--calibration-speakers takes a number of at most nine digits, not -3"),
         (["--ngpu", "2"], "--ngpu 2, but torch sees 0 GPUs here"),
     ],

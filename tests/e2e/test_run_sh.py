@@ -417,6 +417,33 @@ def test_a_network_that_reads_recordings_goes_through_all_stages(run_sh, corpus,
     assert "train QA4+short  epoch" not in again.stdout
 
 
+def test_a_network_that_compares_pairs_goes_through_all_stages(run_sh, corpus, tmp_path):
+    """It has no embeddings, its scores are calibrated as others are. Of every speaker a session is held out."""
+    small = (
+        "training.epochs=1",
+        "training.batch_size=12",
+        "training.groups.max_per_speaker=4",
+        "training.chunk_s=[1,1]",
+    )
+    options = (
+        *("--systems", "w2v2-bce", "--budget", "short", "--data-root", f"mini={corpus}", "--calibration-speakers", "3"),
+        *("--held-out", ".05", "--nj", "2", "--ngpu", "0", "--yes"),
+        *(word for setting in small for word in ("--set", setting)),
+    )
+    result = run_sh(*options, "--work", tmp_path / "some work")
+    assert result.returncode == 0, result.stdout + result.stderr
+    data, run = tmp_path / "some work/data/mini", tmp_path / "some work/exp/mini/w2v2-bce+short/seed1"
+    assert not (run / "embeddings").exists()
+    speakers = [{line.split()[1] for line in (data / s / "utt2spk").open()} for s in ("vox1_train", "vox1_valid")]
+    assert speakers[0] == speakers[1]
+    (row,) = json.loads((run.parents[1] / "report/results.json").read_text())
+    assert (row["system"], row["backend"]) == ("w2v2-bce+short", "network")
+    assert row["cllr"] > 0
+    again = run_sh(*options, "--work", tmp_path / "some work")
+    assert "runs again" not in again.stdout
+    assert again.stdout.count("unchanged, skipped") > 8
+
+
 def test_recipes_in_one_place_leave_each_other_alone(run_sh, corpus, finished):
     """Another recipe's first stages touch no file of this one's."""
     _, work = finished

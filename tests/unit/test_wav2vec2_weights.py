@@ -288,8 +288,8 @@ def test_without_a_network_the_line_says_what_to_fetch(hub, monkeypatch):
     file = "wav2vec2_fairseq_large_xlsr53.pth"
     assert str(error.value) == (
         "WAV2VEC2_XLSR53: could not be downloaded (<urlopen error no route>); fetch"
-        f" https://download.pytorch.org/torchaudio/models/{file} and put it at {hub / file}, or give the path of a"
-        " local file in place of the name"
+        f" https://download.pytorch.org/torchaudio/models/{file} and put it at {hub / file}, or name another"
+        " file with --set model.pretrained=FILE"
     )
     assert os.listdir(hub) == []
 
