@@ -66,7 +66,7 @@ class Wav2Vec2(WholeEmbedder):
         _initialise(self.net)
         if conf.freeze_cnn:
             self.net.feature_extractor.requires_grad_(False)
-        self.logit = None if conf.pooling else torch.nn.Linear(widths.dim, 1)
+        self.top = None if conf.pooling else torch.nn.Linear(widths.dim, 1)  # a pair's logit
         self.embedding_dim = self.output_dim = conf.dim or widths.dim
         self.recompute = False  # layers in the backward pass, which then keeps less in memory
 
@@ -138,7 +138,7 @@ class Wav2Vec2(WholeEmbedder):
         return self._logit(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), num_one_P + num_other_P + 3)
 
     def _logit(self, x_PTC: torch.Tensor, num_P: torch.Tensor | None = None) -> torch.Tensor:
-        return self.logit(self.encode(x_PTC, num_P)[:, 0])[:, 0].float()
+        return self.top(self.encode(x_PTC, num_P)[:, 0])[:, 0].float()
 
 
 def num_tokens(num_samples: int) -> int:

@@ -104,7 +104,7 @@ def test_pairs_are_one_sequence_of_tokens_with_three_of_constants():
     for one_TC, other_TC in zip(one_PTC, other_PTC, strict=True):
         token = torch.ones(1, 64)
         sequence_TC = torch.cat([token, one_TC, -token, other_TC, -token])
-        rows.append(model.logit(model.encode(sequence_TC[None])[0, 0])[0])
+        rows.append(model.top(model.encode(sequence_TC[None])[0, 0])[0])
     torch.testing.assert_close(model.compare(one_PTC, other_PTC), torch.stack(rows))
 
 
