@@ -63,7 +63,7 @@ class Wav2Vec2(WholeEmbedder):
             encoder_layer_drop=conf.layer_drop,
             aux_num_out=None,
         )
-        _initialise(self.net)
+        _initialise(self.net, widths.std)
         if conf.freeze_cnn:
             self.net.feature_extractor.requires_grad_(False)
         self.top = None if conf.pooling else torch.nn.Linear(widths.dim, 1)  # a pair's logit
@@ -166,7 +166,7 @@ def _token(like_BTC: torch.Tensor, value: float) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _initialise(net: torchaudio.models.Wav2Vec2Model) -> None:
+def _initialise(net: torchaudio.models.Wav2Vec2Model, std: float) -> None:
     """Random weights as fairseq and Hugging Face begin with, where torch's own are others."""
     for layer in net.feature_extractor.conv_layers:
         torch.nn.init.kaiming_normal_(layer.conv.weight)
@@ -180,5 +180,5 @@ def _initialise(net: torchaudio.models.Wav2Vec2Model) -> None:
     torch.nn.init.zeros_(position.bias)
     for module in net.encoder.transformer.layers.modules():
         if isinstance(module, torch.nn.Linear):
-            torch.nn.init.normal_(module.weight, std=0.02)
+            torch.nn.init.normal_(module.weight, std=std)
             torch.nn.init.zeros_(module.bias)

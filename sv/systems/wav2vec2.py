@@ -49,10 +49,11 @@ class Size:
     kernel: int = 128  # of the convolution that tells positions
     groups: int = 16
     norm_first: bool = False  # and then every convolution is normalised, and has a bias
+    std: float = 0.02  # of the transformer's random weights
 
 
 SIZES = {
-    "tiny": Size(channels=32, dim=64, layers=3, heads=4, hidden=128, kernel=16, groups=4),  # for tests and small sets
+    "tiny": Size(32, 64, 3, 4, 128, kernel=16, groups=4, std=0.07),  # for tests and small sets
     "base": Size(channels=512, dim=768, layers=12, heads=12, hidden=3072),
     "large": Size(channels=512, dim=1024, layers=24, heads=16, hidden=4096),
     "large_lv60k": Size(channels=512, dim=1024, layers=24, heads=16, hidden=4096, norm_first=True),
