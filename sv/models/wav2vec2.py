@@ -138,7 +138,9 @@ class Wav2Vec2(WholeEmbedder):
         return self._logit(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), num_one_P + num_other_P + 3)
 
     def _logit(self, x_PTC: torch.Tensor, num_P: torch.Tensor | None = None) -> torch.Tensor:
-        return self.top(self.encode(x_PTC, num_P)[:, 0])[:, 0].float()
+        first_PC = self.encode(x_PTC, num_P)[:, 0]
+        with torch.autocast(first_PC.device.type, enabled=False):  # in bf16 many pairs would have one score
+            return self.top(first_PC.float())[:, 0]
 
 
 def num_tokens(num_samples: int) -> int:

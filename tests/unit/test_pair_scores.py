@@ -88,6 +88,66 @@ def test_a_list_that_takes_days_is_refused_unless_somebody_says_yes(monkeypatch)
     assert said[-1].startswith("100.0 % of 132 trials, 0 seconds to go")
 
 
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(pairs, "seconds", lambda: self.now)
+
+    def after(self, seconds, function):
+        """The function, which takes so long."""
+
+        def slow(*arguments):
+            self.now += seconds
+            return function(*arguments)
+
+        return slow
+
+    def reading(self, seconds):
+        """Utterances whose tokens take so long each."""
+        tokens = Tokens()
+
+        def slow(utts):
+            for each in tokens(utts):
+                self.now += seconds * len(each[1])
+                yield each
+
+        return tokens, slow
+
+
+def test_the_time_that_reading_took_is_not_taken_for_that_of_comparing(monkeypatch):
+    """Tokens of 100 s each and 132 pairs of a second are two hours."""
+    clock, said = Clock(monkeypatch), []
+    monkeypatch.setattr(pairs, "BATCH_TOKENS", 1)
+    _, tokens = clock.reading(100)
+    of = (clock.after(1, compare), WIDTHS, tokens, tokens, SAMPLES, SAMPLES, torch.device("cpu"))
+    assert len(PairScorer(*of, yes=False, say=said.append).score(all_trials())) == 132
+    all_tokens = sum(map(num_tokens, SAMPLES.values()))
+    assert clock.now == 100 * all_tokens + 132
+    first = num_tokens(SAMPLES["u0"])
+    assert said[0] == f"0.0 % of 132 trials, {pairs._time(100 * (all_tokens - first))} to go"
+    assert said[-1] == "100.0 % of 132 trials, 0 seconds to go"
+
+
+def test_reading_that_takes_days_is_refused_before_it_is_over(monkeypatch):
+    clock = Clock(monkeypatch)
+    read, tokens = clock.reading(1800)
+    with pytest.raises(UserError, match=r"^132 trials would take 34 hours here"):
+        PairScorer(compare, WIDTHS, tokens, tokens, SAMPLES, SAMPLES, torch.device("cpu"), yes=False).score(
+            all_trials()
+        )
+    assert len(read.asked) < 12
+
+
+def test_only_what_a_block_of_models_is_compared_with_is_read_for_it():
+    """A trial a model, in a third of the room that they take: each utterance is read once for either side at most."""
+    tokens, trials = Tokens(), Trials([f"u{n}" for n in range(12)], [f"u{(n + 5) % 12}" for n in range(12)], None)
+    scorer = PairScorer(compare, WIDTHS, tokens, tokens, SAMPLES, SAMPLES, torch.device("cpu"), cache_bytes=6000)
+    np.testing.assert_allclose(scorer.score(trials), expected(trials), rtol=1e-4, atol=1e-3)
+    assert len(tokens.asked) <= 24
+
+
 def test_a_score_that_is_no_number_is_named():
     def broken(*sides):
         return compare(*sides) / torch.where(sides[2] == sides[2].max(), 0.0, 1.0)

@@ -119,6 +119,17 @@ def test_pairs_of_several_lengths_are_compared_as_if_alone():
     torch.testing.assert_close(found_P, want_P, atol=1e-5, rtol=1e-5)
 
 
+def test_logits_are_not_rounded_to_halves():
+    """In bf16 thousands of trials would share a few hundred scores; the last layer is in float32, as it is cheap."""
+    model = net(pooling=None).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens_PTC = model.embed(waves(6))
+        logit_P = model.compare(tokens_PTC, tokens_PTC.flip(0))
+    assert tokens_PTC.dtype == torch.bfloat16
+    assert logit_P.dtype == torch.float32
+    assert not torch.equal(logit_P, logit_P.bfloat16().float())
+
+
 def test_frozen_convolutions_get_no_gradient_and_the_others_do():
     for freeze in (True, False):
         model = net(freeze_cnn=freeze, pooling="mean").train()

@@ -1,5 +1,7 @@
 """Every system of the wav2vec2 paper takes a step, embeds and scores: noise as speech, tiny random networks."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -9,11 +11,17 @@ from kaldi_files import ROOT
 
 from sv.data.vectors import Vectors
 from sv.run import Run
-from sv.systems.reading import find_systems, load_system
+from sv.systems.reading import find_systems, load_system, names_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SYSTEMS = sorted(path.stem for path in (ROOT / "conf/systems/wav2vec2").glob("*.yaml"))
+POOLINGS = ("max", "quantile", "mean", "first", "first_cls", "middle", "last", "random")
+ABLATIONS = ("unfrozen", "unfrozen-scratch", "no-layerdrop", "no-dropout", "no-masking", "batch32", "batch128")
+RATES = ("constant-1e-5", "constant-3e-6", "exponential", "tri-stage")
+TABLE1 = {"xvector-fb40", "ecapa-fb40", "w2v2-ce", "w2v2-aam", "w2v2-bce"}
+TABLE2 = {"w2v2-ce", "w2v2-aam", *(f"w2v2-{loss}-{pooling}" for loss in ("ce", "aam") for pooling in POOLINGS)}
+TABLE3 = {f"w2v2-aam-{row}" for row in ("first_cls", *ABLATIONS, *RATES)}
 WIDTHS = {
     "wav2vec2": {"size": "tiny", "pretrained": None},
     "xvector": {"frame_channels": [8, 8, 8, 8, 8], "embedding_dim": 6, "segment_channels": 8},
@@ -51,12 +59,21 @@ def world(tmp_path_factory):
 
 
 def test_there_are_all_rows_of_the_three_tables():
-    poolings = ("max", "quantile", "mean", "first", "first_cls", "middle", "last", "random")
-    table1 = {"xvector-fb40", "ecapa-fb40", "w2v2-ce", "w2v2-aam", "w2v2-bce"}
-    table2 = {f"w2v2-{loss}-{pooling}" for loss in ("ce", "aam") for pooling in poolings}
-    table3 = ("unfrozen", "unfrozen-scratch", "no-layerdrop", "no-dropout", "no-masking", "batch32", "batch128")
-    rates = ("constant-1e-5", "constant-3e-6", "exponential", "tri-stage")
-    assert {*table1, *table2, *(f"w2v2-aam-{row}" for row in (*table3, *rates))} == set(SYSTEMS)
+    assert set(SYSTEMS) == TABLE1 | TABLE2 | TABLE3
+
+
+def test_the_guide_asks_for_the_rows_of_each_table_and_no_others():
+    known = find_systems(ROOT / "conf")
+    guide = (ROOT / "recipes/voxceleb/README.md").read_text(encoding="utf-8")
+    asked = [set(names_of(names.split(","), known)) for names in re.findall(r"--systems '([^']*)'", guide)]
+    assert [names for names in asked if names <= set(SYSTEMS)] == [TABLE1, TABLE2, TABLE3]
+
+
+@pytest.mark.parametrize("budget", ["short", "tiny_w2v2"])
+def test_a_budget_without_pretrained_weights_trains_the_convolutions(budget):
+    """Random ones that are kept as they are would be all that is left of the recording."""
+    model = load_system(find_systems(ROOT / "conf")["w2v2-ce"], [ROOT / f"conf/budgets/{budget}.yaml"]).model
+    assert (model.pretrained, model.freeze_cnn) == (None, False)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -129,6 +129,16 @@ def test_pretrained_weights_are_what_training_begins_with(sets, tmp_path):
         torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-6)
 
 
+def test_a_network_of_pairs_starts_from_one_with_embeddings(sets, tmp_path):
+    """All but the layer on top is the other's, at a rate of nearly nothing also after training."""
+    other = trained(tmp_path, sets, "w2v2-ce")
+    settings = ("training.start_from=w2v2-ce", "training.optimiser.lr=1e-12", "training.groups.max_per_speaker=4")
+    found = weights(trained(tmp_path, sets, "w2v2-bce", *settings))
+    assert {name for name in found if name not in weights(other)} == {"trunk.top.weight", "trunk.top.bias"}
+    for name, tensor in weights(other).items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-6)
+
+
 def test_other_pretrained_weights_are_another_training(sets, tmp_path, monkeypatch, capsys):
     """The file's content counts, not its name; one that does not fit is a line, before anything is touched."""
     net = Wav2Vec2(run_of(tmp_path / "other", "w2v2-ce").system.model).net
