@@ -107,7 +107,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(sets, tmp_path, s
 
 @pytest.mark.parametrize("system", ["w2v2-ce", "w2v2-bce"])
 def test_two_processes_train_a_network_that_leaves_layers_out(sets, tmp_path, system):
-    """Some weights have no gradient in some steps, in both processes the same ones; in parts, too."""
+    """Some weights have no gradient in some steps; in parts, too."""
     settings = ("training.batch_size=24",) if system == "w2v2-bce" else ("training.accumulate=2",)
     run = run_of(tmp_path, system, "model.layer_drop=0.4", *settings)
     command = ("--ngpu", "0", "--processes", "2", "--train", sets[0], "--valid", sets[1], run.path)
@@ -127,6 +127,12 @@ def test_pretrained_weights_are_what_training_begins_with(sets, tmp_path):
     found = load_model(run).trunk.net.state_dict()
     for name, tensor in other.net.state_dict().items():
         torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-6)
+
+
+def test_a_network_that_begins_with_anothers_needs_no_pretrained_weights(sets, tmp_path):
+    trained(tmp_path, sets, "w2v2-ce")
+    settings = ("training.start_from=w2v2-ce", f"model.pretrained={tmp_path}/gone.pt")
+    assert len(lines(trained(tmp_path, sets, "w2v2-ce-mean", *settings))) == 2
 
 
 def test_other_pretrained_weights_are_another_training(sets, tmp_path, monkeypatch, capsys):
