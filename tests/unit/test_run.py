@@ -255,7 +255,7 @@ def test_configure_takes_any_vad_of_the_folder_and_none(tmp_path, monkeypatch, c
     ("file", "text", "problem"),
     [
         ("features/mfcc23_8k.conf", "--num-cep=23", "mfcc23_8k.conf:1: unknown option --num-cep; did you mean"),
-        ("features/plp_8k.conf", "", "starts with fbank, mfcc or melspec"),
+        ("features/plp_8k.conf", "", "starts with fbank, mfcc, melspec or wave"),
         ("features/mfcc_11k.conf", "--sample-frequency=11025", "webrtc3 takes 8000, 16000, 32000, 48000 Hz"),
         ("vad/webrtc3.conf", "--mode=4", "webrtc3.conf: --mode is 0, 1, 2 or 3"),
         ("vad/loud.conf", "", "starts with energy or webrtc"),
