@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
-from commands import exit_code, run_command
+from commands import exit_code, refused, run_command
 from data_dirs import write_data
 from kaldi_files import ROOT
 from runs import made_run
@@ -23,6 +23,7 @@ from sv.roc import Roc
 from sv.source import Source
 from sv.systems.reading import find_systems, load_system
 from sv.training.checkpoint import load_model, read_checkpoint
+from sv.training.memory import Measured
 from sv.training.pairs import draw_pairs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -181,6 +182,15 @@ def test_the_batch_size_for_the_memory_is_suggested(sets, tmp_path, monkeypatch,
         result = run_command(monkeypatch, capsys, *command)
         assert result[0] == 0, result[2]
         assert "training.batch_size=" in result[1]
+
+
+def test_no_batch_is_suggested_that_the_pairs_loss_would_refuse(sets, tmp_path, monkeypatch, capsys):
+    """Eleven chunks fit: two speakers, and it takes three."""
+    sizes = {"few": Measured(4, 4800, 400, 1100, "cpu", 24), "more": Measured(12, 4800, 1200, 1100, "cpu", 24)}
+    monkeypatch.setattr("sv.training.memory.measure", lambda *of: sizes["few" if of[-1] == 4 else "more"])
+    options = ("--ngpu", 0, "--train", sets[0], "--measure", 4, 12, "--limit-gb", 1.1e-6)
+    result = run_command(monkeypatch, capsys, "suggest_batch_size", *options, run_of(tmp_path, "w2v2-bce").path)
+    assert "no three groups of 4 chunks fit into 0.00 GB" in refused(result)
 
 
 def test_a_part_of_a_batch_with_one_speaker_is_refused(sets, tmp_path):
