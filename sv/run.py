@@ -73,6 +73,9 @@ class Run:
     @property
     def pretrained(self) -> str | None:
         """The weights that its network begins with, by name or path, if it begins with any."""
+        training = self.system.training
+        if training and training.start_from:  # which has weights of its own
+            return None
         return getattr(self.system.model, "pretrained", None)
 
     def checkpoint(self) -> Path:

@@ -159,7 +159,7 @@ def check_pretrained(name: str, system: System) -> None:
     if weights and weights not in BUNDLES and not Path(weights).expanduser().exists():
         raise ConfigError(
             f"system {name}: model.pretrained: {weights} is no file or folder, and no bundle of torchaudio's"
-            + (nearest(weights, BUNDLES) or f" ({', '.join(BUNDLES)})")
+            f"{nearest(weights, BUNDLES)}"
         )
 
 

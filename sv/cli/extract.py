@@ -34,6 +34,8 @@ def main() -> None:
     args = parser.parse_args()
     this = Run.open(args.run)
     this.require_kind("features")
+    if this.system.compares:
+        raise ConfigError(f"{this.path}: its network compares pairs itself and has no embeddings; go on to stage 7")
     source = Source(this, args.data)
     out = this.embeddings(args.data.name)
     if args.job is None:

@@ -84,11 +84,11 @@ def with_embeddings(runs: list[Run], set_name: str) -> list[Run]:
     kept = [this for this in runs if (this.embeddings(set_name) / "xvector.scp").exists()]
     for this in runs:
         if kept and this not in kept:
-            why = (
-                "an ensemble has no embeddings"
-                if this.system.ensemble
-                else f"it has no embeddings of {set_name} (stage 5)"
-            )
+            why = f"it has no embeddings of {set_name} (stage 5)"
+            if this.system.ensemble:
+                why = "an ensemble has no embeddings"
+            elif this.system.compares:
+                why = "its network compares pairs itself and has no embeddings"
             print(f"plot_embeddings: {this.path} is left out: {why}")
     return kept
 

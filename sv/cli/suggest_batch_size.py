@@ -7,7 +7,7 @@ from pathlib import Path
 from sv.cli import Parser, run
 from sv.errors import UserError
 from sv.run import Run
-from sv.systems.losses import PairLoss
+from sv.systems.losses import BinaryPairs, PairLoss
 
 SPARE = 0.1  # of what is free, for what differs from step to step
 GB = 1e9
@@ -47,7 +47,7 @@ def suggest(this: Run, data_dir: Path, ngpu: int | None, limit_gb: float | None,
     limit = (1 - SPARE) * small.free if limit_gb is None else limit_gb * GB
     fitting = fit.largest(limit, together)
     size = min(fitting, large.most_chunks or fitting)
-    of_pairs = isinstance(this.system.loss, PairLoss)  # which compares three speakers or more
+    of_pairs = isinstance(this.system.loss, PairLoss | BinaryPairs)  # which compares three speakers or more
     if size < (3 * together if of_pairs else max(3, together)):
         what = f"groups of {together} chunks" if of_pairs else "chunks"
         raise UserError(f"{this.path}: no three {what} fit into {limit / GB:.2f} GB; shorten training.chunk_s")

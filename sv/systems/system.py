@@ -211,6 +211,8 @@ class System(Strict):
             raise ValueError("loss.name: bce is of pairs that the network compares: model.trunk wav2vec2, pooling null")
         if len(by_itself) < len(self.backends):
             raise ValueError("backends: a network with the loss bce has no embeddings to score; name: network alone")
+        if self.extraction.crops:
+            raise ValueError("extraction.crops: a network with the loss bce compares whole utterances; leave it out")
         if not self.training.held_out_pairs:
             raise ValueError("training.held_out_pairs: the loss bce compares every pair anew; say how many to hold out")
         if self.training.batch_size // self.training.groups.utterances < 2 * self.training.accumulate:

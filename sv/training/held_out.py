@@ -95,8 +95,7 @@ class HeldOutChunks:
                     f" {speech(length, reader.frames_per_s)} each; hold out more, or lower training.chunk_s"
                 )
         speaker_N = np.array([chunks[place].speaker for place in paired])
-        of_one = len(set(speaker_N.tolist())) < len(speaker_N)
-        pairs = draw_pairs(speaker_N, *drawn) if drawn and of_one else all_pairs(speaker_N)
+        pairs = draw_pairs(speaker_N, *drawn) if drawn else all_pairs(speaker_N)
         batches = [Batch(length, chunks[i : i + batch_size]) for i in range(0, len(chunks), batch_size)]
         return cls(reader, batches, paired, bool(strangers), by_pairs, pairs)
 

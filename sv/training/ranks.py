@@ -30,7 +30,8 @@ class Ranks:
     >>> ranks = Ranks.join(torch.device("cpu"))      # alone, unless torchrun started it
     >>> network = ranks.together(network)            # gradients and batch statistics are those of all processes
 
-    Batches are the same whatever the number of processes, so the curves are those of one process but for rounding.
+    Batches are the same whatever the number of processes, so the curves are those of one process but for rounding
+    and, where a network draws itself (dropout, masks, layers that are left out), for its draws.
     """
 
     index: int = 0
@@ -58,7 +59,7 @@ class Ranks:
     def together(self, network: torch.nn.Module) -> torch.nn.Module:
         """The network whose backward pass leaves the mean gradient of all processes.
 
-        Where it `drops_layers`, some steps leave weights without a gradient, the same ones in all processes.
+        Where it `drops_layers`, some steps leave weights without a gradient, in some processes or in all.
         """
         if self.count == 1:
             return network

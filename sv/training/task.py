@@ -154,7 +154,7 @@ def begin(
     state = build_state(this, source, reader, sampler, precision, key)
     if settings.start_from:
         begin_with(state.model, this.beside(settings.start_from))
-    elif this.pretrained:
+    if this.pretrained:
         begin_with_pretrained(state.model, this.pretrained)
     shard = Shard(both, ranks)
     groups = min(min(shard.sizes(index)) for index in range(len(shard))) // sampler.together

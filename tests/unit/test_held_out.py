@@ -195,6 +195,14 @@ def test_drawn_pairs_are_as_many_of_one_speaker_as_of_two_and_none_comes_twice(c
         assert not np.array_equal(pairs.one_P, draw_pairs(speaker_N, count, seed=6).one_P)
 
 
+def test_no_more_pairs_are_kept_than_were_asked_for_where_no_speaker_has_two():
+    """Of a thousand chunks all pairs would be half a million, and say nothing."""
+    utt2spk = {utt: utt for utt in NUM_FRAMES}
+    held = HeldOutChunks.of(Reader(), utt2spk, sorted(utt2spk), set(utt2spk), 35, 4, Path("valid"), drawn=(2, 1))
+    assert len(held) > 3
+    assert held.pairs.same_P.tolist() == [False, False]
+
+
 def test_every_pair_of_a_kind_is_drawn_alike():
     """2,000 draws of one of each kind: within four deviations of the mean."""
     speaker_N = np.array([0, 1, 0, 1, 2, 0])  # 3 + 1 + 0 of one speaker, 11 of two

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import refused, run_command
+from kaldi_files import ROOT
 from runs import made_run
 
 from sv.data.ark import ArkWriter
@@ -124,6 +125,12 @@ def test_run_without_embeddings_is_left_out_with_a_line(command, drawn, runs):
     out = command(of=[*runs, other])[1]
     assert f"{other.path} is left out: it has no embeddings of test (stage 5)" in out
     assert len(drawn[0][0]) == 2
+
+
+def test_a_network_that_compares_pairs_is_left_out_as_it_has_no_embeddings(command, runs):
+    other = made_run("exp", "pairs", 1, load_system(find_systems(ROOT / "conf")["w2v2-bce"]))
+    said = f"{other.path} is left out: its network compares pairs itself and has no embeddings\n"
+    assert said in command(of=[*runs, other])[1]
 
 
 def test_an_ensemble_is_left_out_as_it_has_no_embeddings(command, runs):

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 import torchaudio
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sv.models.normalised import Normalised
 from sv.models.sequence_pooling import pool
 from sv.models.wav2vec2 import RECEPTIVE_FIELD, Wav2Vec2, num_tokens, stretches
-from sv.systems.wav2vec2 import SIZES, Mask
+from sv.systems.wav2vec2 import POOLINGS, SIZES, Mask
 from sv.systems.wav2vec2 import Wav2Vec2 as Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -128,6 +129,19 @@ def test_logits_are_not_rounded_to_halves():
     assert tokens_PTC.dtype == torch.bfloat16
     assert logit_P.dtype == torch.float32
     assert not torch.equal(logit_P, logit_P.bfloat16().float())
+
+
+@pytest.mark.parametrize("pooling", [*POOLINGS, None])
+def test_a_network_on_a_gpu_meets_no_tensor_of_the_cpu(pooling):
+    """By torch's tensors without content, of a device that need not be there."""
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            model = net(pooling=pooling, **STILL)
+            x_BN1, counts_B = torch.zeros(3, 9000, 1), torch.ones(3, dtype=torch.long)
+        tokens_BTC = model.train().tokens(x_BN1)
+        found = [model.eval().embed(x_BN1), model.encode(tokens_BTC, counts_B)]
+        found.append(pool(pooling, tokens_BTC, counts_B) if pooling else model.compare(tokens_BTC, tokens_BTC))
+    assert {each.device.type for each in found} == {"cuda"}
 
 
 def test_frozen_convolutions_get_no_gradient_and_the_others_do():

@@ -155,6 +155,9 @@ def test_a_pair_network_scores_what_its_own_network_says(world, tmp_path, monkey
     )
     assert run_command(monkeypatch, capsys, *score, "--allow-missing", run.path, other)[0] == 0
     assert run.dropped("other").read_text().startswith("nobody not in the set")
+    assert "its network compares pairs itself and has no embeddings" in refused(
+        run_command(monkeypatch, capsys, "extract", "--ngpu", 0, run.path, world / "valid")
+    )
     write_lines(tmp_path / "models", "m s0-4 s0-5")
     assert "two utterances, not models of several" in refused(
         run_command(monkeypatch, capsys, *score, "--models", tmp_path / "models", run.path, trials)
@@ -172,6 +175,7 @@ WRONG = [
     (["training.held_out_pairs=null"], "w2v2-bce", "training.held_out_pairs: the loss bce compares every pair anew"),
     (["training.accumulate=5"], "w2v2-bce", "training.accumulate: the loss bce needs two speakers in every part"),
     (["training.recompute=true"], "ecapa-fb40", "training.recompute: only wav2vec2 has layers"),
+    (["extraction.crops={count: 10, length_s: 4}"], "w2v2-bce", "extraction.crops: a network with the loss bce"),
     (["extraction.draws=3"], "w2v2-ce", "extraction.draws: only a network with the pooling random draws"),
     (["model.pooling=median"], "w2v2-ce", "model.pooling: 'median' is not one of 'mean', 'max'"),
     (["model.size=huge"], "w2v2-ce", "model.size: 'huge' is not one of 'tiny', 'base', 'large' or 'large_lv60k'"),

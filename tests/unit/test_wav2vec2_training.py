@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
-from commands import exit_code, run_command
+from commands import exit_code, refused, run_command
 from data_dirs import write_data
 from kaldi_files import ROOT
 from runs import made_run
@@ -23,6 +23,7 @@ from sv.roc import Roc
 from sv.source import Source
 from sv.systems.reading import find_systems, load_system
 from sv.training.checkpoint import load_model, read_checkpoint
+from sv.training.memory import Measured
 from sv.training.pairs import draw_pairs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -107,7 +108,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(sets, tmp_path, s
 
 @pytest.mark.parametrize("system", ["w2v2-ce", "w2v2-bce"])
 def test_two_processes_train_a_network_that_leaves_layers_out(sets, tmp_path, system):
-    """Some weights have no gradient in some steps, in both processes the same ones; in parts, too."""
+    """Some weights have no gradient in some steps; in parts, too."""
     settings = ("training.batch_size=24",) if system == "w2v2-bce" else ("training.accumulate=2",)
     run = run_of(tmp_path, system, "model.layer_drop=0.4", *settings)
     command = ("--ngpu", "0", "--processes", "2", "--train", sets[0], "--valid", sets[1], run.path)
@@ -158,6 +159,12 @@ def test_other_pretrained_weights_are_another_training(sets, tmp_path, monkeypat
     assert len(lines(run)) == 2
 
 
+def test_a_network_that_begins_with_anothers_needs_no_pretrained_weights(sets, tmp_path):
+    trained(tmp_path, sets, "w2v2-ce")
+    settings = ("training.start_from=w2v2-ce", f"model.pretrained={tmp_path}/gone.pt")
+    assert len(lines(trained(tmp_path, sets, "w2v2-ce-mean", *settings))) == 2
+
+
 @pytest.mark.parametrize("system", ["w2v2-ce-mean", "w2v2-bce"])
 def test_the_error_is_that_of_the_pairs_that_were_asked_for(sets, tmp_path, system):
     """The middles of the held-out recordings, paired by hand: 8 + 8 of 36 + 240, by the run's seed."""
@@ -185,6 +192,15 @@ def test_the_batch_size_for_the_memory_is_suggested(sets, tmp_path, monkeypatch,
         result = run_command(monkeypatch, capsys, *command)
         assert result[0] == 0, result[2]
         assert "training.batch_size=" in result[1]
+
+
+def test_no_batch_is_suggested_that_the_pairs_loss_would_refuse(sets, tmp_path, monkeypatch, capsys):
+    """Eleven chunks fit: two speakers, and it takes three."""
+    sizes = {"few": Measured(4, 4800, 400, 1100, "cpu", 24), "more": Measured(12, 4800, 1200, 1100, "cpu", 24)}
+    monkeypatch.setattr("sv.training.memory.measure", lambda *of: sizes["few" if of[-1] == 4 else "more"])
+    options = ("--ngpu", 0, "--train", sets[0], "--measure", 4, 12, "--limit-gb", 1.1e-6)
+    result = run_command(monkeypatch, capsys, "suggest_batch_size", *options, run_of(tmp_path, "w2v2-bce").path)
+    assert "no three groups of 4 chunks fit into 0.00 GB" in refused(result)
 
 
 def test_a_part_of_a_batch_with_one_speaker_is_refused(sets, tmp_path):
