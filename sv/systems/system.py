@@ -209,8 +209,10 @@ class System(Strict):
             return self
         if not isinstance(self.model, Wav2Vec2) or self.model.pooling:
             raise ValueError("loss.name: bce is of pairs that the network compares: model.trunk wav2vec2, pooling null")
-        if len(by_itself) < len(self.backends):
-            raise ValueError("backends: a network with the loss bce has no embeddings to score; name: network alone")
+        if len(self.backends) > 1 or not by_itself:
+            raise ValueError(
+                "backends: a network with the loss bce has no embeddings to score; one of name: network is all"
+            )
         if self.extraction.crops:
             raise ValueError("extraction.crops: a network with the loss bce compares whole utterances; leave it out")
         if not self.training.held_out_pairs:

@@ -172,6 +172,7 @@ WRONG = [
     (["model.pooling=mean"], "w2v2-bce", "loss.name: bce is of pairs that the network compares"),
     (["loss={name: softmax}"], "w2v2-bce", "backends.network: only a network with the loss bce"),
     (["backends.cosine={name: cosine}"], "w2v2-bce", "backends: a network with the loss bce has no embeddings"),
+    (["backends.again={name: network}"], "w2v2-bce", "one of name: network is all"),
     (["training.held_out_pairs=null"], "w2v2-bce", "training.held_out_pairs: the loss bce compares every pair anew"),
     (["training.accumulate=5"], "w2v2-bce", "training.accumulate: the loss bce needs two speakers in every part"),
     (["training.recompute=true"], "ecapa-fb40", "training.recompute: only wav2vec2 has layers"),
