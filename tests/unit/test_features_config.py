@@ -125,7 +125,7 @@ def test_conf_features_say_whose_they_are(path):
 
 def test_kind_comes_from_the_file_name(tmp_path):
     (tmp_path / "plp.conf").write_text("--dither=0\n")
-    with pytest.raises(ConfigError, match="starts with fbank, mfcc or melspec"):
+    with pytest.raises(ConfigError, match="starts with fbank, mfcc, melspec or wave"):
         read_feature_config(tmp_path / "plp.conf")
     assert read_feature_config(tmp_path / "plp.conf", name="fbank40").kind == "fbank"
 

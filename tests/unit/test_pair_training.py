@@ -132,6 +132,7 @@ from sv.training.loop import Network
 from sv.training.ranks import Ranks
 
 class Plain(torch.nn.Linear):
+    drops_layers = False
     embed = torch.nn.Linear.forward
     for_head = torch.nn.Identity.forward
 
