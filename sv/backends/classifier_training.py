@@ -17,6 +17,7 @@ import torch
 from sv.errors import DataError
 from sv.models.build import build_head
 from sv.systems.backends import ClassifierBackend
+from sv.torch_seed import torch_seed
 from sv.training.optimiser import build_optimiser
 from sv.training.schedule import rate
 
@@ -49,14 +50,14 @@ def train_layers(
     batches = Batches(speaker_N, settings.batch_size, seed)
     began, losses, right = seconds(), [], []
     with _one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_address(seed, 1))
+        torch.manual_seed(torch_seed(seed, 1))
         network = build_network(x_ND.shape[1], settings)
         head = build_head(settings.loss, settings.embedding_dim, num_speakers)
         optimiser = build_optimiser(settings.optimiser, [*network.parameters(), *head.parameters()])
         for step in range(settings.steps):
             for group in optimiser.param_groups:
                 group["lr"] = settings.optimiser.lr * rate(settings.schedule, step, settings.steps, ())
-            torch.manual_seed(_address(seed, 2, step))
+            torch.manual_seed(torch_seed(seed, 2, step))
             row_B = batches.rows(step)
             x_BD = torch.from_numpy(x_ND[row_B].astype(np.float32))
             speaker_B = torch.from_numpy(speaker_N[row_B])
@@ -114,11 +115,6 @@ def layers_of(network: torch.nn.Sequential) -> tuple[np.ndarray, ...]:
     """The affine layers of a network, float64 (K, D + 1) each, the offset in the last column."""
     affine = [module for module in network if isinstance(module, torch.nn.Linear)]
     return tuple(torch.cat([layer.weight, layer.bias[:, None]], 1).detach().double().numpy() for layer in affine)
-
-
-def _address(*key: int) -> int:
-    """A seed of torch for what is random at a place, as the weights' start or a step's dropout."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _not_a_number(step: int, lr: float) -> DataError:

@@ -18,6 +18,7 @@ from sv.features.files import FeatureReader
 from sv.features.wave_reader import WaveReader
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
+from sv.torch_seed import torch_seed
 
 BATCH_FRAMES = 6000  # frames that one forward pass holds, padding included
 READ_AHEAD = 8  # utterances
@@ -67,18 +68,13 @@ def wave_embeddings(
     model.eval()
     for utt, wave_N in read_ahead(reader, sorted(utterances)):
         x_TF = prepare(torch.from_numpy(wave_N)[None].to(device))[0]
-        torch.manual_seed(address(seed, utt))
+        torch.manual_seed(torch_seed(seed, 8, zlib.crc32(utt.encode())))
         if draws > 1:
             e_DE = model.embed(x_TF.expand(draws, -1, -1))
             yield utt, e_DE.float().cpu().numpy()
             continue
         vector_E = model.embed_long(x_TF, BATCH_FRAMES) if len(x_TF) > BATCH_FRAMES else model.embed(x_TF[None])[0]
         yield utt, vector_E.float().cpu().numpy()
-
-
-def address(seed: int, utt: str) -> int:
-    """A seed of an utterance's own, for what is random in a network: the same whatever is extracted beside it."""
-    return int(np.random.SeedSequence([seed, 8, zlib.crc32(utt.encode())]).generate_state(1, np.uint64)[0] >> 1)
 
 
 @torch.inference_mode()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic as seconds
 
-import numpy as np
 import torch
 
 from sv.data.tables import first_few
@@ -16,6 +15,7 @@ from sv.losses.pairs import PairHead
 from sv.models.embedder import Embedder
 from sv.source import Prepare, Reader, as_they_are
 from sv.systems.training import Training
+from sv.torch_seed import torch_seed
 from sv.training.checkpoint import Checkpoints, TrainingState
 from sv.training.curves import held_out_errors
 from sv.training.held_out import HeldOutChunks, evaluate
@@ -131,7 +131,7 @@ def learn(
 
     `network` is the `Network` of the state, together with those of other processes. The loss has no gradient any more.
     """
-    torch.manual_seed(address(sampler.seed, epoch, index))
+    torch.manual_seed(torch_seed(sampler.seed, 2, epoch, index))
     x_BTF, speaker_B = (each.to(precision.device, non_blocking=True) for each in batch)
     share, loss, accuracy = sampler.share(index), 0.0, 0.0
     state.optimiser.zero_grad(set_to_none=True)
@@ -205,11 +205,6 @@ def parts_of(
 
 
 SAVE_EVERY_S = 600.0
-
-
-def address(seed: int, epoch: int, index: int) -> int:
-    """A seed of a step's own, for what is random in a network (as dropout): the same after a resume."""
-    return int(np.random.SeedSequence([seed, 2, epoch, index]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _not_finite(batch: Batch, epoch: int, index: int, run: Path) -> str:
