@@ -70,14 +70,6 @@ class Run:
         """The system's name, without the budget."""
         return self.name.partition("+")[0]
 
-    @property
-    def pretrained(self) -> str | None:
-        """The weights that its network begins with, by name or path, if it begins with any."""
-        training = self.system.training
-        if training and training.start_from:  # which has weights of its own
-            return None
-        return getattr(self.system.model, "pretrained", None)
-
     def checkpoint(self) -> Path:
         """The latest state of the training."""
         return self.path / "checkpoints" / "last.pt"

@@ -155,7 +155,7 @@ def check_front_end(name: str, system: System, conf: Path) -> None:
 
 def check_pretrained(name: str, system: System) -> None:
     """Raise ConfigError if a system's pretrained weights are neither a bundle nor a file; nothing is downloaded yet."""
-    weights = getattr(system.model, "pretrained", None)
+    weights = system.pretrained
     if weights and weights not in BUNDLES and not Path(weights).expanduser().exists():
         raise ConfigError(
             f"system {name}: model.pretrained: {weights} is no file or folder, and no bundle of torchaudio's"

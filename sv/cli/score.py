@@ -1,7 +1,7 @@
 """Score a trial list with every back end of a run: RUN/scores/TRIALS.BACKEND, lines 'enrol test score'."""
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from sv.backends.backend import load_backend
@@ -13,8 +13,8 @@ from sv.data.vectors import Vectors
 from sv.errors import DataError
 from sv.records import Step, dry_run, record_of
 from sv.run import Run
+from sv.scoring.dropped import drop_records, recorded_drops
 from sv.scoring.trials import score_trials, write_scores
-from sv.source import Source
 
 
 def main() -> None:
@@ -80,8 +80,9 @@ def main() -> None:
         one, other = (side.of_row(row) if row else side for side in (enrol, test))
         return one.means(models) if models else one, other
 
+    of_all_rows = sides()
     try:
-        trials, dropped = without_some(trials, *sides(), may_lack)
+        trials, dropped = without_some(trials, *of_all_rows, may_lack)
     except DataError as error:
         raise DataError(
             f"{args.trials}: {error}; why stands in dropped.txt beside the embeddings; rerun stage 5, or leave such"
@@ -94,7 +95,8 @@ def main() -> None:
         settings = this.system.backends[backend_name]
         backend = load_backend(settings, this.backend(backend_name))
         out = this.scores(name, backend_name)
-        write_scores(out, trials, score_trials(backend, *sides(getattr(settings, "row", None)), trials))
+        row = getattr(settings, "row", None)
+        write_scores(out, trials, score_trials(backend, *(sides(row) if row else of_all_rows), trials))
         step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"
@@ -116,25 +118,6 @@ def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Ste
         ],
         settings={"allow_missing": args.allow_missing, "allow_dropped": args.allow_dropped},
     )
-
-
-def recorded_drops(this: Run, trials: Path, sets: Iterable[str]) -> dict[str, str]:
-    """What was dropped from the sets that stand beside the list's, from their features or embeddings, and why."""
-    reasons: dict[str, str] = {}
-    for record in drop_records(this, trials, sets):
-        if record.exists():
-            reasons = read_table(record) | reasons
-    return reasons
-
-
-def drop_records(this: Run, trials: Path, sets: Iterable[str]) -> list[Path]:
-    """Where `recorded_drops` looks."""
-    data = trials.absolute().parent
-    folders = [data]
-    for name in sets:
-        folder = data.parent / name
-        folders += [folder, Source(this.embedder(), folder).folder, this.embeddings(name)]
-    return [folder / "dropped.txt" for folder in folders]
 
 
 def without_some(

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from sv import status
-from sv.cli.score import recorded_drops
 from sv.data.datadir import write_dropped
 from sv.data.tables import first_few
 from sv.data.trials import Trials, list_name
@@ -19,6 +18,7 @@ from sv.models.extraction import wave_embeddings
 from sv.models.wav2vec2 import RECEPTIVE_FIELD
 from sv.records import Step, dry_run
 from sv.run import Run
+from sv.scoring.dropped import drop_records, recorded_drops
 from sv.scoring.pairs import PairScorer, Tokens
 from sv.scoring.trials import write_scores
 from sv.source import Source
@@ -34,6 +34,8 @@ def score_by_network(this: Run, args: argparse.Namespace) -> None:
     name, (backend,) = list_name(args.trials), this.system.backends
     sources = {side: Source(this, args.trials.absolute().parents[1] / side) for side in (args.enrol, args.test)}
     inputs = [args.trials, this.training(), *(path for source in sources.values() for path in source.inputs())]
+    if args.allow_dropped:
+        inputs += [path for path in drop_records(this, args.trials, sources) if path.exists()]
     settings = {
         "allow_missing": args.allow_missing,
         "allow_dropped": args.allow_dropped,

@@ -96,10 +96,10 @@ def unlabelled_for(this: Run, adapt_dir: Path | None) -> list[Path]:
 
 def fetch_pretrained(this: Run) -> None:
     """Download the weights that a run's network begins with, if it lacks them; once, before processes start."""
-    if this.pretrained:
+    if this.system.pretrained:
         from sv.models.wav2vec2_weights import find_pretrained  # torch, which takes seconds
 
-        find_pretrained(this.pretrained)
+        find_pretrained(this.system.pretrained)
 
 
 def bank_records(this: Run, banks: Path | None) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -52,7 +51,7 @@ class PairHead(Head):
         """
         if size % self.utterances or size < 2 * self.utterances:
             raise ValueError(f"a batch of {size} is not of {self.utterances} utterances of each of several speakers")
-        pairs_Q2 = torch.tensor(list(combinations(range(size), 2)))
+        pairs_Q2 = torch.combinations(torch.arange(size))
         same_Q = pairs_Q2[:, 0] // self.utterances == pairs_Q2[:, 1] // self.utterances
         kinds = []
         for of_one in (True, False):

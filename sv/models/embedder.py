@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Protocol
 
 import torch
@@ -33,15 +34,15 @@ class Embedder(Protocol):
         ...
 
 
-class WholeEmbedder(torch.nn.Module):
+class WholeEmbedder(torch.nn.Module, ABC):
     """An `Embedder` but for `embed`, which sees all of a recording; a loss head takes its embeddings as they are."""
 
     equal_lengths: ClassVar[bool] = True
     drops_layers: bool = False
 
+    @abstractmethod
     def embed(self, x_BTF: torch.Tensor, num_frames_B: torch.Tensor | None = None) -> torch.Tensor:
         """Embeddings (B, E) of recordings of one length."""
-        raise NotImplementedError
 
     def embed_long(self, x_TF: torch.Tensor, block: int) -> torch.Tensor:
         """The embedding (E,) of one recording, at once."""

@@ -121,6 +121,13 @@ class System(Strict):
         return isinstance(self.loss, BinaryPairs)
 
     @property
+    def pretrained(self) -> str | None:
+        """The weights that its network begins with, by name or path, if it begins with any."""
+        if self.training and self.training.start_from:  # which has weights of its own
+            return None
+        return getattr(self.model, "pretrained", None)
+
+    @property
     def embedding_dim(self) -> int | None:
         """Numbers an embedding; None where it has no embeddings of its own."""
         block = self.ivector or self.model

@@ -36,8 +36,8 @@ def made_from(this: Run, *data_dirs: Path, after: tuple[Path, ...] = ()) -> tupl
         after = (*after, other.training())
         # Which of its networks is taken, which its own record does not say.
         settings["start_from"] = other.system.extraction.model_dump(mode="json", include={"checkpoint", "average"})
-    if this.pretrained:
-        after = (*after, *_local_weights(this.pretrained))
+    if this.system.pretrained:
+        after = (*after, *_local_weights(this.system.pretrained))
     inputs = [*(path for source in sources for path in source.inputs()), *after]
     return inputs, settings
 

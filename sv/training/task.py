@@ -154,19 +154,25 @@ def begin(
     state = build_state(this, source, reader, sampler, precision, key)
     if settings.start_from:
         begin_with(state.model, this.beside(settings.start_from))
-    if this.pretrained:
-        begin_with_pretrained(state.model, this.pretrained)
+    if this.system.pretrained:
+        begin_with_pretrained(state.model, this.system.pretrained)
     shard = Shard(both, ranks)
-    groups = min(min(shard.sizes(index)) for index in range(len(shard))) // sampler.together
-    if this.system.compares and groups < 2 * settings.accumulate:
-        raise ConfigError(
-            f"training.batch_size: the smallest batch has {groups} speakers"
-            + (f" for each of {ranks.count} processes" if ranks.count > 1 else "")
-            + (f" to be cut into {settings.accumulate} parts" if settings.accumulate > 1 else "")
-            + "; the loss bce compares two or more"
-        )
+    if this.system.compares:
+        require_two_speakers(shard, sampler.together, ranks.count, settings.accumulate)
     of = (reader, utt2spk, sampler, shard, adapt_reader, unused)
     return Begun(*of, precision, state, source.prepare(device), augmenter(this, banks))
+
+
+def require_two_speakers(shard: Shard, together: int, processes: int, parts: int) -> None:
+    """Raise ConfigError if a part of some process's batch has not two speakers, of `together` utterances each."""
+    groups = min(min(shard.sizes(index)) for index in range(len(shard))) // together
+    if groups < 2 * parts:
+        raise ConfigError(
+            f"training.batch_size: the smallest batch has {groups} speakers"
+            + (f" for each of {processes} processes" if processes > 1 else "")
+            + (f" to be cut into {parts} parts" if parts > 1 else "")
+            + "; the loss bce compares two or more"
+        )
 
 
 def workers_for(device: torch.device, workers: int | None) -> int:

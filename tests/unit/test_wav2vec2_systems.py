@@ -155,6 +155,14 @@ def test_a_pair_network_scores_what_its_own_network_says(world, tmp_path, monkey
     )
     assert run_command(monkeypatch, capsys, *score, "--allow-missing", run.path, other)[0] == 0
     assert run.dropped("other").read_text().startswith("nobody not in the set")
+    write_lines(other.with_name("dropped.txt"), "nobody too quiet")
+    assert run_command(monkeypatch, capsys, *score, "--allow-dropped", run.path, other)[0] == 0
+    assert run.dropped("other").read_text() == "nobody too quiet\n"
+    write_lines(other.with_name("dropped.txt"), "somebody too quiet")  # which the record of the scores knows
+    assert "1 of its utterances are not in the set" in refused(
+        run_command(monkeypatch, capsys, *score, "--allow-dropped", run.path, other)
+    )
+    other.with_name("dropped.txt").unlink()
     assert "its network compares pairs itself and has no embeddings" in refused(
         run_command(monkeypatch, capsys, "extract", "--ngpu", 0, run.path, world / "valid")
     )
@@ -191,6 +199,13 @@ def test_a_mistake_in_a_setting_is_one_line(world, tmp_path, monkeypatch, capsys
     options = [option for each in sets for option in ("--set", each)]
     conf = ("--conf", world / "conf", "--exp", tmp_path)
     assert says in refused(run_command(monkeypatch, capsys, "configure", *conf, *options, name))
+
+
+def test_weights_that_start_from_replaces_need_not_be_there():
+    file = find_systems(ROOT / "conf")["w2v2-ce"]
+    sets = ["model.pretrained=/gone/weights.pt", "training.start_from=w2v2-ce-mean"]
+    assert load_system(file, [], sets[:1]).pretrained == "/gone/weights.pt"
+    assert load_system(file, [], sets).pretrained is None
 
 
 def test_a_chunk_shorter_than_the_receptive_field_is_one_line(world, tmp_path, monkeypatch, capsys):
