@@ -1,4 +1,4 @@
-"""Recordings in, by the values of a `wav.scp`: files of any common kind, and commands where they are allowed.
+"""Recordings in, by the values of a `wav.scp`: files of any common kind, also in archives, and commands if allowed.
 
 Samples are float32 in the value range of int16 (+-32768), as in Kaldi; files of floats, and of 24 or 32 bits, are
 scaled to it (1.0 becomes 32768) and keep their fraction. Nothing is dithered, clipped or resampled here.
@@ -13,7 +13,8 @@ import numpy as np
 import soundfile
 
 from sv.data import sphere
-from sv.data.bytes_source import ByteSource, FileBytes, MemoryBytes
+from sv.data.audio_ark import open_bytes
+from sv.data.bytes_source import ByteSource, MemoryBytes
 from sv.data.own_commands import own_command
 from sv.data.wav import Pcm16Wav, read_wav_header, with_true_size
 from sv.errors import AudioError
@@ -59,7 +60,7 @@ def read_audio(
     >>> wave, rate = read_audio("sre/tabc.sph", start_s=12.5, end_s=31.0, channel=1)
 
     Args:
-        source: a path, or with `allow_pipes` a command that ends in `|` and prints a recording.
+        source: a path, `archive:offset`, or with `allow_pipes` a command that ends in `|` and prints a recording.
         start_s: start of the segment in seconds; the sample is int(start_s * rate), as in Kaldi.
         end_s: its end, exclusive; None or -1 is the end of the recording. Up to 0.5 s too late is clipped.
         channel: from 0 (0 is A, 1 is B); needed where there is more than one.
@@ -145,7 +146,7 @@ def bounds(recording: Recording, where: str, start_s: float, end_s: float | None
 
 def _bytes_of(source: str, allow_pipes: bool) -> ByteSource:
     if not source.rstrip().endswith("|"):
-        return FileBytes(source)
+        return open_bytes(source)
     command = source.rstrip()[:-1].strip()
     if not allow_pipes:
         raise AudioError(

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
+from sv.data.audio_ark import split_value
 from sv.errors import AudioError
 
 if TYPE_CHECKING:
@@ -63,8 +64,14 @@ def runs_commands(source: str) -> bool:
 
 def files_of(source: str) -> Iterator[str]:
     """The files that a value of wav.scp is read from; none of a command, of which that is not known."""
+    for value in values_of(source):
+        yield split_value(value)[0]
+
+
+def values_of(source: str) -> Iterator[str]:
+    """The files and places in archives that a value of wav.scp is read from, as values of wav.scp themselves."""
     if not source.endswith("|"):
         yield source
     elif own := own_command(source):
         for part in own.sources():
-            yield from files_of(part)
+            yield from values_of(part)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from sv.data.own_commands import files_of
+from sv.data.audio_ark import open_bytes
+from sv.data.own_commands import files_of, values_of
 from sv.data.tables import read_table
 
 # What of a data directory says which samples an utterance has.
@@ -35,17 +37,15 @@ def recordings_digest(data_dir: Path) -> dict[str, str]:
 def probe(source: str) -> str:
     """What tells a recording from another one of its length: a digest of each file's size and three blocks of it.
 
-    Of a value of wav.scp that runs no command. Nothing but a few blocks is read, and a file that was only touched has
-    the same. Raises OSError.
+    Of a value of wav.scp that runs no command; of an archive it is the recording's bytes. Nothing but a few blocks is
+    read, and a file that was only touched has the same. Raises AudioError.
     """
     digest = hashlib.sha256()
-    for file in files_of(source):
-        with open(file, "rb") as content:
-            size = os.fstat(content.fileno()).st_size
-            digest.update(f"{size}\n".encode())
+    for value in values_of(source):
+        with closing(open_bytes(value)) as content:
+            digest.update(f"{content.size}\n".encode())
             for block in range(PROBES):
-                content.seek(max(size - PROBE_BYTES, 0) * block // (PROBES - 1))
-                digest.update(content.read(PROBE_BYTES))
+                digest.update(content.read_at(max(content.size - PROBE_BYTES, 0) * block // (PROBES - 1), PROBE_BYTES))
     return digest.hexdigest()[:32]
 
 
