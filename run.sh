@@ -38,6 +38,8 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --work DIR             where data/ and exp/ go (default: here)
   --force                run the stages asked for though nothing has changed
   --dry-run              say which steps would run, and why, and stop
+  --store FORM           stage 0 writes the training recordings anew, and all reads those: flac or wav, a file each, or
+                         flac.ark or wav.ark, a large archive for each of --nj jobs (default: read them as they are)
   --compress             keep features in Kaldi's compressed form: a quarter of the space
   --allow-pipes          run the commands ("… |") that a wav.scp names
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
@@ -62,7 +64,7 @@ SV_COMMAND=./run.sh
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 
-recipe=mini first=0 last=9 systems='' held_out='' valid_part='' seed=1 seeds=1 nj=$(nproc) work=''
+recipe=mini first=0 last=9 systems='' held_out='' valid_part='' store='' seed=1 seeds=1 nj=$(nproc) work=''
 declare -A root=()
 configure_options=() feature_options=() audio_options=() check_options=() score_options=() gpu_options=()
 material_options=()
@@ -75,7 +77,7 @@ while (($#)); do
     set -- "$option" "$value" "${@:2}"
   fi
   case $option in
-    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --seeds | --nj | --ngpu | --engine | --work | --held-out | --calibration-speakers)
+    --recipe | --stage | --stop-stage | --systems | --data-root | --budget | --backend | --set | --seed | --seeds | --nj | --ngpu | --engine | --work | --held-out | --calibration-speakers | --store)
       [[ -n ${2:-} ]] || die "$option needs a value; see ./run.sh --help"
       value=$2
       [[ $value != *[[:cntrl:]]* ]] || die "$option: the value holds a tab, a line break or the like: ${value@Q}"
@@ -91,6 +93,8 @@ while (($#)); do
       [[ $value =~ ^[1-9][0-9]{0,2}$ ]] || die "$option takes a number from 1 to 999, not $value" ;;
     --held-out)
       [[ $value =~ ^0?\.[0-9]*[1-9][0-9]*$ ]] || die "--held-out takes a part between 0 and 1, as .02, not $value" ;;
+    --store)
+      [[ $value =~ ^(flac|wav)(\.ark)?$ ]] || die "--store takes flac, wav, flac.ark or wav.ark, not $value" ;;
     --systems)
       [[ $value != *" "* && ,$value, != *,,* ]] || die "--systems takes names with a comma between two, not ${value@Q}" ;;
   esac
@@ -108,6 +112,7 @@ while (($#)); do
     --set) configure_options+=(--set "$value") ;;
     --calibration-speakers) held_out=$value ;;
     --held-out) valid_part=$value ;;
+    --store) store=$value ;;
     --seed) seed=$value ;;
     --seeds) seeds=$value ;;
     --nj) nj=$value ;;
@@ -153,6 +158,7 @@ fi
 # --- the recipe and the runs: everything that can be wrong with the request is told before any work ---
 [[ $recipe != */* && -f recipes/$recipe/recipe.sh ]] || die "unknown recipe $recipe; there is $(cd recipes && echo *)"
 title='' default_systems='' data_roots=() optional_roots=() calibration_speakers='' hold_out=()
+stores=''                 # whether the recipe's stage 0 writes recordings anew where --store asks for it
 adapt=''                  # whether there is a set of unlabelled speech to adapt to
 calibrates=''             # whether there is a list to calibrate on, of speakers that are not trained on
 tune_on=''                # SET/trials_LIST that the weights of ensembles are searched on, if the recipe has one
@@ -162,6 +168,7 @@ if [[ -n $valid_part ]]; then
   ((${#hold_out[@]})) || die "the recipe $recipe does not know --held-out; it holds speakers out"
   hold_out=(--fraction "$valid_part" --every-speaker)
 fi
+[[ -z $store || -n $stores ]] || die "the recipe $recipe does not know --store; steps/convert_audio.sh does it by hand"
 [[ -z $held_out || -n $calibration_speakers ]] || die "the recipe $recipe does not know --calibration-speakers"
 calibration_speakers=${held_out:-$calibration_speakers}
 known_roots=("${data_roots[@]}" "${optional_roots[@]}")
@@ -248,6 +255,12 @@ stage() { # stage N "what": whether stage N is to run; says so
   current=$1
   printf '\n== stage %s: %s\n' "$1" "$2"
   status "stage $1 ($2)"
+}
+store_set() { # store_set RATE SET: $stored is SET or, with --store, SET_stored, its recordings written anew
+  stored=$2
+  [[ -n $store ]] || return 0
+  stored=$2_stored
+  steps/convert_audio.sh --nj "$nj" --to "$store" --rate "$1" "${check_options[@]}" "$data/$2" "$data/$stored"
 }
 make_features() { # make_features SET...: what the systems read of each, on disk; recordings that they read are measured
   local set name rate

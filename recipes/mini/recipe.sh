@@ -8,6 +8,7 @@ data_roots=()
 # A corpus made with other options; for augmentation; unlabelled speech to adapt to.
 optional_roots=(mini musan rirs adapt)
 hold_out=(--fraction 0.1) # of the training speakers' sessions, to choose checkpoints by; --held-out
+stores=yes                # --store
 calibration_speakers=20   # of the 200 for training; --calibration-speakers
 
 run_stages() {
@@ -24,23 +25,24 @@ run_stages() {
     else
       "$SV_PYTHON" local/prepare_voxceleb1.py --trials mini_synthetic=veri_test2.txt "$corpus" "$data"
     fi
-    dev=vox1_dev apart=(--disjoint-from "$data/vox1_train")
+    store_set 16000 vox1_dev
+    dev=$stored apart=(--disjoint-from "$data/vox1_train")
     if ((calibration_speakers > 0)); then
-      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/vox1_dev" "$data/vox1_rest" "$data/vox1_calibration"
+      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/$stored" "$data/vox1_rest" "$data/vox1_calibration"
       steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox1_calibration"
       dev=vox1_rest
     fi
     steps/hold_out.sh      "${hold_out[@]}" "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
     for set in "${calibration[@]}"; do
-      steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
+      steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
       apart+=(--disjoint-from "$data/$set")
     done
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_test"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_test"
     if [[ -n ${root[adapt]:-} ]]; then
       "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
-      steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
+      steps/validate_data.sh --nj "$nj" --audio "${check_options[@]}" "$data/adapt"
     fi
   }
 

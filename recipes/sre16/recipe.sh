@@ -82,13 +82,13 @@ run_stages() {
     steps/combine_data.sh  "$data/swbd_sre" "$data/swbd" "$data/sre"
     steps/hold_out.sh      --speakers "$valid_speakers" "$data/swbd_sre" "$data/swbd_sre_train" "$data/swbd_sre_valid"
     for set in swbd_sre_train swbd_sre_valid sre16_major sre16_eval_enroll; do   # Mixer 6's microphones are at 16 kHz
-      steps/validate_data.sh --audio "${check_options[@]}" "$data/$set"
+      steps/validate_data.sh --nj "$nj" --audio "${check_options[@]}" "$data/$set"
     done
-    steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
+    steps/validate_data.sh --nj "$nj" --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
       --enrol "$data/sre16_eval_enroll" "$data/sre16_eval_test"
     if [[ -e $data/sre16_dev_test/trials_dev ]]; then
-      steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" "$data/sre16_dev_enroll"
-      steps/validate_data.sh --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
+      steps/validate_data.sh --nj "$nj" --audio --rate 8000 "${check_options[@]}" "$data/sre16_dev_enroll"
+      steps/validate_data.sh --nj "$nj" --audio --rate 8000 "${check_options[@]}" --disjoint-from "$data/swbd_sre_train" \
         --disjoint-from "$data/sre16_eval_test" --enrol "$data/sre16_dev_enroll" "$data/sre16_dev_test"
     fi
   }

@@ -6,6 +6,7 @@ default_systems=vox1-xvector
 data_roots=(voxceleb1)
 optional_roots=(musan rirs adapt)   # for augmentation; unlabelled speech to adapt to
 hold_out=(--fraction 0.05)          # of the training speakers' sessions, to choose checkpoints by; --held-out
+stores=yes                          # --store
 calibration_speakers=0              # the papers train on all 1,211; --calibration-speakers
 
 run_stages() {
@@ -16,23 +17,24 @@ run_stages() {
 
   stage 0 "data: sets and trial lists, sessions held out" && {
     "$SV_PYTHON" local/prepare_voxceleb1.py "${root[voxceleb1]}" "$data"
-    dev=vox1_dev apart=(--disjoint-from "$data/vox1_train")
+    store_set 16000 vox1_dev
+    dev=$stored apart=(--disjoint-from "$data/vox1_train")
     if ((calibration_speakers > 0)); then
-      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/vox1_dev" "$data/vox1_rest" "$data/vox1_calibration"
+      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/$stored" "$data/vox1_rest" "$data/vox1_calibration"
       steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox1_calibration"
       dev=vox1_rest
     fi
     steps/hold_out.sh      "${hold_out[@]}" "$data/$dev" "$data/vox1_train" "$data/vox1_valid"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox1_train"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox1_valid"
     for set in "${calibration[@]}"; do
-      steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
+      steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
       apart+=(--disjoint-from "$data/$set")
     done
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_test"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_test"
     if [[ -n ${root[adapt]:-} ]]; then
       "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
-      steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
+      steps/validate_data.sh --nj "$nj" --audio "${check_options[@]}" "$data/adapt"
     fi
   }
 

@@ -69,7 +69,7 @@ def validate(
         for speaker in sorted(set(data.utt2spk.values()) & set(DataDir.read(other).utt2spk.values())):
             yield Problem("utt2spk", speaker, f"is a speaker of {other} too; training and test must not share speakers")
     if audio:
-        yield from _audio(data, rate, allow_pipes)
+        yield from audio_problems(data, rate, allow_pipes)
 
 
 def require_valid(path: Path, problems: Collection[Problem], found: str = "") -> None:
@@ -183,7 +183,8 @@ class _Header:
         pass
 
 
-def _audio(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Problem]:
+def audio_problems(data: DataDir, rate: int | None, allow_pipes: bool) -> Iterator[Problem]:
+    """What `validate` finds in the recordings of a data directory; arguments as there."""
     utts_of: dict[str, list[str]] = {}
     for utt in data.utterances if data.segments is None else sorted(data.segments):
         utts_of.setdefault(utt if data.segments is None else data.segments[utt].recording, []).append(utt)

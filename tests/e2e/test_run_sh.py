@@ -415,6 +415,13 @@ def test_a_network_that_reads_recordings_goes_through_all_stages(run_sh, corpus,
     again = run_sh(*options, "--work", tmp_path / "some work")
     assert "runs again" not in again.stdout
     assert "train QA4+short  epoch" not in again.stdout
+    stored = tmp_path / "stored"
+    result = run_sh(*options, "--store", "flac.ark", "--stop-stage", "4", "--work", stored)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(list((stored / "data/mini/vox1_dev_stored").rglob("*.ark"))) == 2
+    assert ".ark:" in (stored / "data/mini/vox1_train/wav.scp").read_text()
+    curves = [(work / "exp/mini/QA4+short/seed1/curves.tsv").read_text() for work in (stored, tmp_path / "some work")]
+    assert curves[0] == curves[1]  # the same crops
 
 
 def test_a_network_that_compares_pairs_goes_through_all_stages(run_sh, corpus, tmp_path):

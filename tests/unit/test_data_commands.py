@@ -165,6 +165,26 @@ def test_problems_are_listed_and_the_first_is_told(command, data):
     )
 
 
+def test_headers_of_many_recordings_are_opened_by_jobs(command, data, monkeypatch):
+    """What one process finds, three find; what they leave is taken out, and a job that is done is not done again."""
+    (data / "wav/s0-0.wav").unlink()
+    (data / "wav/s2-6.wav").write_bytes(b"")
+    alone = refused(command("validate_data", "--audio", data))
+    problems = (data / "problems.txt").read_text()
+    monkeypatch.setattr("sv.cli.validate_data.PART", 2)
+    assert refused(command("validate_data", "--audio", "--nj", 3, data)) == alone
+    assert (data / "problems.txt").read_text() == problems
+    parts = sorted((data / "validated").glob("*.problems"))
+    assert len(parts) == 3
+    before = [part.stat().st_mtime_ns for part in parts]
+    parts[1].unlink()
+    refused(command("validate_data", "--audio", "--nj", 3, data))
+    after = [part.stat().st_mtime_ns for part in parts]
+    assert [after[0], after[2]] == [before[0], before[2]]
+    assert command("validate_data", "--audio", "--nj", 3, "--drop-bad-audio", data)[0] == 0
+    assert sorted(read_table(data / "dropped.txt")) == ["s0-0", "s2-6"]
+
+
 def test_bad_audio_may_be_taken_out_of_the_set(command, data):
     """The rest is valid, sorted or not before; dropped.txt says why, and a later check keeps what it says."""
     (data / "wav/s0-0.wav").unlink()
