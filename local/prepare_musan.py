@@ -21,6 +21,7 @@ from sv.errors import AudioError, DataError
 from sv.records import Step
 
 KINDS = ("noise", "music", "speech")
+PUBLISHED = {"noise": 930, "music": 660, "speech": 426}  # files
 BLOCK = 1 << 20  # samples read at a time
 
 
@@ -74,7 +75,8 @@ def prepare(root: Path, out: Path, drop_bad_audio: bool) -> None:
         write_dropped(out / kind / "dropped.txt", {Path(path).stem: why for path, why in dropped.items()})
         hours = sum(seconds.values()) / 3600
         lost = f", {len(dropped)} dropped: see dropped.txt" if dropped else ""
-        print(f"{out / kind}: {len(seconds)} files, {hours:.1f} h{lost}")
+        other = "" if len(found[kind]) == PUBLISHED[kind] else f" (MUSAN has {PUBLISHED[kind]})"
+        print(f"{out / kind}: {len(seconds)} files{other}, {hours:.1f} h{lost}")
     step.done([path for kind in prepared for path in set_files(out / kind)], files=sum(map(len, found.values())))
 
 

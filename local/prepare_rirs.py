@@ -19,6 +19,7 @@ from sv.errors import AudioError, DataError
 from sv.records import Step
 
 ROOMS = ("smallroom", "mediumroom")
+PUBLISHED = 20_000  # responses of each
 
 
 def main() -> None:
@@ -70,7 +71,8 @@ def prepare(root: Path, out: Path, drop_bad_audio: bool) -> None:
             print(f"{root}: nothing {why} simulated_rirs/{room}; it is left out")
             continue
         write_lines(target, (f"--rir-id {room}-{p.stem} --room-id {room}-{p.parent.name} {p}" for p in paths))
-        print(f"{target}: {len(paths)} impulse responses")
+        other = "" if len(paths) == PUBLISHED else f" (RIRS_NOISES has {PUBLISHED})"
+        print(f"{target}: {len(paths)} impulse responses{other}")
         written.append(target)
     write_dropped(out / "dropped.txt", bad)
     step.done(written, responses=sum(map(len, responses.values())))

@@ -99,6 +99,13 @@ def test_a_kind_that_is_not_there_is_said_and_left_out(tmp_path):
     assert [path.name for path in (tmp_path / "rirs").glob("rir_list*")] == ["rir_list_mediumroom"]
 
 
+def test_counts_are_told_beside_the_published_ones(tmp_path):
+    said = prepare("musan", write_musan(tmp_path / "m"), tmp_path / "musan")[1]
+    assert f"{tmp_path}/musan/speech: 3 files (MUSAN has 426), 0.0 h\n" in said
+    said = prepare("rirs", write_rirs(tmp_path / "r"), tmp_path / "rirs")[1]
+    assert "rir_list_smallroom: 2 impulse responses (RIRS_NOISES has 20000)\n" in said
+
+
 @pytest.mark.parametrize("corpus", ["musan", "rirs"])
 def test_a_root_without_material_is_one_line(tmp_path, corpus):
     """An empty folder; nothing is written."""
