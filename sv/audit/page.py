@@ -99,9 +99,9 @@ def _problems(audit: Audit) -> str:
         blocks.append(
             f'<article class="problem" id="{kind.name}">'
             f'<div class="count">{count:,}<small>{share(count, len(audit.data))}</small></div>'
-            f"<div><h3>{escape(kind.title)}</h3><p>{escape(kind.means)} {escape(kind.advice)}</p>"
-            f"<details><summary>{'The worst of these' if count > EXAMPLES else 'These are'}</summary>"
-            f"<ul>{examples}</ul></details><p>All: <code>{kind.name}.txt</code></p></div></article>"
+            f"<div><h3>{escape(kind.title)} <code>{kind.name}.txt</code></h3><p>{escape(kind.means)}</p>"
+            f"<p><b>To do:</b> {escape(kind.advice)}</p><details><summary>{'The worst' if count > EXAMPLES else 'All'}"
+            f"</summary><ul>{examples}</ul></details></div></article>"
         )
     names = {found.problem.name for found in audit.found}
     if clean := [kind.title for name, kind in kinds(audit.limits, None).items() if name not in names]:
@@ -145,11 +145,11 @@ def _distributions(audit: Audit) -> str:
 
 
 def _durations(seconds_M: np.ndarray, min_s: float) -> str:
-    """On a logarithmic axis, from half the shortest decade on."""
+    """On a logarithmic axis, from the quarter of a decade that holds the shortest to that of the longest."""
     logs = np.log10(np.maximum(seconds_M, 1e-3))
     low, high = np.floor(logs.min() * 4) / 4, np.ceil(logs.max() * 4) / 4
     counts, edges = np.histogram(logs, np.linspace(low, max(high, low + 0.5), 31))
-    every = [m * 10.0**e for e in range(-3, 6) for m in ((1, 2, 5) if high - low < 2 else (1,))]
+    every = [m * 10.0**e for e in range(-3, 6) for m in ((1, 2, 5) if high - low < 2 else (1, 3))]
     ticks = [(log10(s), f"{s:g}") for s in every if edges[0] <= log10(s) <= edges[-1]]
     mark = (log10(min_s), f"at least {min_s:g} s") if min_s else None
     return histogram_svg(counts, edges, ticks, "seconds, logarithmic", "Histogram of durations", mark)
@@ -176,7 +176,8 @@ def _quantiles(values_M: np.ndarray, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-inf", "−∞").replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < np.inf else f"{value:.3g}"
+    return text.replace("-", "−").replace("inf", "∞")
 
 
 def _speakers(data: DataDir) -> str:
@@ -253,7 +254,9 @@ body { margin: 0 auto; max-width: 68rem; padding: 1rem; background: var(--paper)
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0 0; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .75rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 0; }
-p { margin: .25rem 0; max-width: 46rem; }
+h3 code { font-weight: 400; color: var(--soft); margin-left: .5rem; }
+summary { cursor: pointer; color: var(--soft); }
+p { margin: .25rem 0; max-width: 52rem; }
 header p, .note, figcaption, small, dt { color: var(--soft); }
 code { font: .9em ui-monospace, monospace; }
 .note { white-space: pre-line; }

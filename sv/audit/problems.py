@@ -105,7 +105,7 @@ def kinds(limits: Limits, rate: int | None) -> dict[str, Problem]:
         Problem(
             "no_speech",
             "Hardly any speech",
-            f"The VAD leaves less than {limits.min_speech_s:g} s.",
+            f"The VAD leaves less than {limits.min_speech_s:g} s of what is not silent.",
             "Listen to some of them. Leave them out, or try another VAD if speech is there.",
         ),
         Problem(
@@ -117,7 +117,7 @@ def kinds(limits: Limits, rate: int | None) -> dict[str, Problem]:
         Problem(
             "clipped",
             "Clipped",
-            f"More than {limits.max_clipped:.3g} of the samples stand at full scale, in runs of three or more.",
+            f"More than {100 * limits.max_clipped:.3g} % of the samples stand at full scale, in runs of three or more.",
             "Look for a source with a lower gain. Leave the worst out; a little clipping does less harm than fewer"
             " speakers.",
         ),
@@ -137,7 +137,7 @@ def kinds(limits: Limits, rate: int | None) -> dict[str, Problem]:
         Problem(
             "dc_offset",
             "DC offset",
-            f"The mean is more than {limits.max_dc:.3g} of full scale away from zero.",
+            f"The mean is more than {100 * limits.max_dc:.3g} % of full scale away from zero.",
             "Harmless to our fbank and MFCC, which take it out of every frame. Use a high-pass filter before a network"
             " that reads waveforms.",
         ),
@@ -180,7 +180,11 @@ def find(measured: Measured, data: DataDir, limits: Limits, groups: list[Group])
                 reasons["duplicate_speakers"][utt] = f"the same samples as {other} of speaker {data.utt2spk[other]}"
         else:
             reasons["duplicates"] |= dict.fromkeys(group.utts[1:], f"the same samples as {group.utts[0]}")
-    worst = {name: list(of)[:WORST] for name, of in reasons.items()}
+    worst = {
+        "unreadable": sorted(measured.unreadable)[:WORST],
+        "duplicate_speakers": [group.utts[0] for group in groups if len(group.speakers) > 1][:WORST],
+        "duplicates": [group.utts[1] for group in groups if len(group.speakers) == 1][:WORST],
+    }
     for name, (is_bad_M, badness_M, reason) in _rules(measured, data, limits, rate).items():
         bad = np.flatnonzero(is_bad_M)
         reasons[name] = {measured.utts[i]: reason(i) for i in bad}
@@ -205,10 +209,10 @@ def _rules(measured: Measured, data: DataDir, limits: Limits, rate: int | None) 
         "silent": (
             of["rms_dbfs"] <= limits.silent_dbfs,
             -of["rms_dbfs"],
-            lambda i: f"its level is {of['rms_dbfs'][i]:g} dBFS",
+            lambda i: f"level {of['rms_dbfs'][i]:g} dBFS" if of["rms_dbfs"][i] > -np.inf else "all samples are alike",
         ),
         "no_speech": (
-            of["speech_s"] < limits.min_speech_s,
+            (of["speech_s"] < limits.min_speech_s) & (of["rms_dbfs"] > limits.silent_dbfs),
             -of["speech_s"],
             lambda i: f"{of['speech_s'][i]:g} s of speech in {of['seconds'][i]:g} s",
         ),
@@ -220,5 +224,5 @@ def _rules(measured: Measured, data: DataDir, limits: Limits, rate: int | None) 
         ),
         "rate": (off_M > 0, off_M, lambda i: f"sampled at {of['rate'][i]:.0f} Hz"),
         "channels": (unnamed_M, of["channels"], lambda i: f"{of['channels'][i]:.0f} channels, and none is named"),
-        "dc_offset": (dc_M > limits.max_dc, dc_M, lambda i: f"its mean is at {of['dc'][i]:.3g} of full scale"),
+        "dc_offset": (dc_M > limits.max_dc, dc_M, lambda i: f"its mean is at {100 * of['dc'][i]:.3g} % of full scale"),
     }
