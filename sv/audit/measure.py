@@ -37,12 +37,14 @@ def measure_part(data: DataDir, part: Path, vad: EnergyVad | WebRtcVad | None, a
     with UtteranceReader(data, allow_pipes) as reader, atomic_write(f"{part}.tsv") as out:
         for utt in data.utterances:
             try:
-                out.write(f"{utt}\t{_figures(reader, data, utt, vad)}\n")
+                figures = _figures(reader, data, utt, vad)
             except UserError as error:
                 unreadable[utt] = _one_line(str(error).removeprefix(f"{utt}: "))
             except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 # What a library says of a damaged file that it did not expect: one of a million must not end the job.
                 unreadable[utt] = _one_line(f"{type(error).__name__}: {error}")
+            else:
+                out.write(f"{utt}\t{figures}\n")
     write_table(f"{part}.unreadable", unreadable)
     return len(data) - len(unreadable), len(unreadable)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from sv.audit.cards import Card
 from sv.audit.drawings import histogram_svg
+from sv.audit.levels import CLIP_FROM, CLIP_RUN
 from sv.audit.measure import Measured
 from sv.audit.problems import Found, Limits, kinds
 from sv.data.datadir import DataDir
@@ -103,7 +104,7 @@ def _problems(audit: Audit) -> str:
             f"<p><b>To do:</b> {escape(kind.advice)}</p><details><summary>{'The worst' if count > EXAMPLES else 'All'}"
             f"</summary><ul>{examples}</ul></details></div></article>"
         )
-    names = {found.problem.name for found in audit.found}
+    names = {found.problem.name for found in audit.found} | (set() if audit.vad else {"no_speech"})
     if clean := [kind.title for name, kind in kinds(audit.limits, None).items() if name not in names]:
         blocks.append(f'<p class="note">Not found: {"; ".join(map(escape, clean))}.</p>')
     if audit.found:
@@ -156,8 +157,8 @@ def _durations(seconds_M: np.ndarray, min_s: float) -> str:
 
 
 def _levels(rms_M: np.ndarray, silent_dbfs: float) -> str:
-    """Down to -90 dBFS; what is below is in the lowest bar."""
-    counts, edges = np.histogram(np.maximum(rms_M, -90), np.linspace(-90, 0, 31))
+    """From -90 dBFS to 0; what is beyond, as floats may be, is in the outer bars."""
+    counts, edges = np.histogram(np.clip(rms_M, -90, 0), np.linspace(-90, 0, 31))
     ticks = [(at, f"{'≤ ' if at == -90 else ''}{at}".replace("-", "−")) for at in range(-90, 1, 15)]
     mark = (silent_dbfs, "silent below")
     return histogram_svg(counts, edges, ticks, "dB below full scale", "Histogram of levels", mark)
@@ -227,7 +228,7 @@ def _method(audit: Audit) -> str:
         " the RMS level is that of the deviation from the mean, so a sine at full scale has −3 dBFS.",
         "Duplicates have the same samples, whatever file format they are in, as long as it is lossless. Silent ones are"
         " not compared. Copies that were resampled, cut, amplified or coded lossily are not found.",
-        "Clipped are samples that are alike and at 98 % of full scale or above, three or more in a row.",
+        f"Clipped are {CLIP_RUN} or more samples in a row that are alike, at {CLIP_FROM:.0%} of full scale or above.",
         f"Speech is what the VAD {audit.vad} leaves of frames of 10 ms." if audit.vad else "No VAD was asked for.",
         "audit.tsv has all figures of every utterance.",
     ]

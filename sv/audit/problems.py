@@ -78,7 +78,7 @@ def kinds(limits: Limits, rate: int | None) -> dict[str, Problem]:
     all_kinds = (
         Problem(
             "unreadable",
-            "Not readable",
+            "Unreadable",
             "Missing, empty, truncated or damaged, so that every later stage would stop here.",
             "Get or convert them again, or leave them out.",
         ),
