@@ -94,15 +94,14 @@ def _problems(audit: Audit) -> str:
     blocks = []
     for found in audit.found:
         kind, count = found.problem, len(found.reasons)
-        examples = "".join(
-            f"<li><code>{escape(utt)}</code> {escape(found.reasons[utt])}</li>" for utt in found.worst[:EXAMPLES]
-        )
+        shown = found.worst[:EXAMPLES]
+        examples = "".join(f"<li><code>{escape(utt)}</code> {escape(found.reasons[utt])}</li>" for utt in shown)
         blocks.append(
             f'<article class="problem" id="{kind.name}">'
             f'<div class="count">{count:,}<small>{share(count, len(audit.data))}</small></div>'
             f"<div><h3>{escape(kind.title)} <code>{kind.name}.txt</code></h3><p>{escape(kind.means)}</p>"
-            f"<p><b>To do:</b> {escape(kind.advice)}</p><details><summary>{'The worst' if count > EXAMPLES else 'All'}"
-            f"</summary><ul>{examples}</ul></details></div></article>"
+            f"<p><b>To do:</b> {escape(kind.advice)}</p>"
+            f"<details><summary>{'The worst' if len(shown) < count else 'All'}</summary><ul>{examples}</ul></details></div></article>"
         )
     names = {found.problem.name for found in audit.found} | (set() if audit.vad else {"no_speech"})
     if clean := [kind.title for name, kind in kinds(audit.limits, None).items() if name not in names]:

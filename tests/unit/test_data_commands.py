@@ -447,6 +447,7 @@ def test_steps_run_the_commands(data):
     part = data.parent / "a part"
     for words in (
         ("validate_data", "--audio", data),
+        ("audit", "--nj", "2", data, data.parent / "an audit"),
         ("subset_data", "--per-speaker", "1", data, part),
         ("combine_data", data.parent / "a copy", part),
         ("fix_data", "--audio", data.parent / "a copy"),
@@ -456,3 +457,4 @@ def test_steps_run_the_commands(data):
         )
         assert (done.returncode, done.stderr) == (0, "")
     assert len(DataDir.read(data.parent / "a copy")) == 3
+    assert (data.parent / "an audit" / "audit.html").exists()
