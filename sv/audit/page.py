@@ -101,7 +101,8 @@ def _problems(audit: Audit) -> str:
             f'<div class="count">{count:,}<small>{share(count, len(audit.data))}</small></div>'
             f"<div><h3>{escape(kind.title)} <code>{kind.name}.txt</code></h3><p>{escape(kind.means)}</p>"
             f"<p><b>To do:</b> {escape(kind.advice)}</p>"
-            f"<details><summary>{'The worst' if len(shown) < count else 'All'}</summary><ul>{examples}</ul></details></div></article>"
+            f"<details><summary>{'The worst' if len(shown) < count else 'All'}</summary><ul>{examples}</ul></details>"
+            "</div></article>"
         )
     names = {found.problem.name for found in audit.found} | (set() if audit.vad else {"no_speech"})
     if clean := [kind.title for name, kind in kinds(audit.limits, None).items() if name not in names]:
