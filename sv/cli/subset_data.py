@@ -14,6 +14,9 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     parser.add_argument("--utterances", type=Path, metavar="FILE", help="keep these: an id is what a line starts with")
     parser.add_argument("--speakers", type=Path, metavar="FILE", help="keep these speakers' utterances")
+    parser.add_argument(
+        "--without", type=Path, action="append", default=[], metavar="FILE", help="leave these utterances out"
+    )
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--first", type=int, metavar="N", help="of what is kept so far, the first N in C order")
     number.add_argument("--random", type=int, metavar="N", help="of what is kept so far, N drawn by --seed")
@@ -23,8 +26,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="data directory to write")
     args = parser.parse_args()
     count = next((n for n in (args.first, args.random, args.per_speaker) if n is not None), None)
-    if not (args.utterances or args.speakers or count is not None):
-        raise ConfigError("say what to keep: --utterances, --speakers, --first, --random or --per-speaker")
+    if not (args.utterances or args.speakers or args.without or count is not None):
+        raise ConfigError("say what to keep: --utterances, --speakers, --without, --first, --random or --per-speaker")
     if count is not None and count < 1:
         raise ConfigError(f"a number of utterances from 1 is wanted, not {count}")
     refuse_same(args.out, args.data)
@@ -33,6 +36,10 @@ def main() -> None:
     kept = data.subset(
         read_ids(args.utterances) if args.utterances else None, read_ids(args.speakers) if args.speakers else None
     )
+    if args.without:
+        left_out = set().union(*map(read_ids, args.without))
+        data.subset(left_out)  # ids that are not here are an error
+        kept = kept.subset(set(kept.utterances) - left_out)
     if args.first is not None:
         kept = first(kept, args.first)
     elif args.random is not None:

@@ -37,13 +37,13 @@ class UtteranceReader:
         Raises, naming the utterance and its source, AudioError for what `sv.data.audio.read_audio` refuses, and
         DataError where a channel must be named or is not there.
         """
-        recording = self._open(utt, self._data.segment(utt).recording)
+        recording = self.open(utt)
         return cut(self._data, utt, recording), recording.rate
 
     def measure(self, utt: str) -> tuple[int, int]:
         """How many samples `read` would give, and their rate, from headers where these say it; raises as it does."""
         segment = self._data.segment(utt)
-        recording = self._open(utt, segment.recording)
+        recording = self.open(utt)
         channel_of(self._data, utt, recording)
         try:
             start, stop = bounds(recording, self._data.wav[segment.recording], segment.start_s, segment.end_s)
@@ -51,18 +51,9 @@ class UtteranceReader:
             raise AudioError(f"{utt}: {error}") from None
         return stop - start, recording.rate
 
-    def close(self) -> None:
-        """Close what is open; the reader can be used on."""
-        self._stack.close()
-        self._name = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _open(self, utt: str, name: str) -> Recording:
+    def open(self, utt: str) -> Recording:
+        """The recording of an utterance, which stays open until one of another is asked for; raises as `read` does."""
+        name = self._data.segment(utt).recording
         if name != self._name:
             self.close()
             try:
@@ -74,6 +65,17 @@ class UtteranceReader:
         if isinstance(self._opened, AudioError):
             raise AudioError(f"{utt}: {self._opened}")
         return self._opened
+
+    def close(self) -> None:
+        """Close what is open; the reader can be used on."""
+        self._stack.close()
+        self._name = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def cut(data: DataDir, utt: str, recording: Recording) -> np.ndarray:

@@ -67,6 +67,17 @@ class KaldiFeatures(torch.nn.Module):
             blocks.append(self.features_of_frames(block_TW))
         return torch.cat(blocks)
 
+    def log_energy(self, wave_N: torch.Tensor) -> torch.Tensor:
+        """Log-energies (T,) of one recording (N,): what the energy VAD judges, without the spectra.
+
+        They are the column that `compute` gives with --use-energy and --raw-energy, before dither.
+
+        Raises:
+            DataError: too short for one frame.
+        """
+        blocks = self.frame(wave_N[None])[0].split(BLOCK_FRAMES)
+        return torch.cat([self._log_energy(self._without_offset(block_TW)) for block_TW in blocks])
+
     def frame(self, wave_BN: torch.Tensor) -> torch.Tensor:
         """Overlapping frames (B, T, W); without --snip-edges they are centred and the ends are mirrored."""
         c = self.config
@@ -84,8 +95,7 @@ class KaldiFeatures(torch.nn.Module):
     def features_of_frames(self, frames_TW: torch.Tensor) -> torch.Tensor:
         """Features (T, D) of frames (T, W) of raw samples."""
         c = self.config
-        if c.remove_dc_offset:
-            frames_TW = frames_TW - frames_TW.mean(1, keepdim=True)
+        frames_TW = self._without_offset(frames_TW)
         energy_T = self._log_energy(frames_TW) if c.use_energy and c.raw_energy else None
         if c.preemphasis_coefficient:
             # The first sample of a frame has no predecessor: Kaldi lets it be its own.
@@ -105,6 +115,9 @@ class KaldiFeatures(torch.nn.Module):
                 features_TD[:, 0] = energy_T
             return features_TD
         return mel_TM if energy_T is None else torch.cat([energy_T[:, None], mel_TM], 1)
+
+    def _without_offset(self, frames_TW: torch.Tensor) -> torch.Tensor:
+        return frames_TW - frames_TW.mean(1, keepdim=True) if self.config.remove_dc_offset else frames_TW
 
     def _log_energy(self, frames_TW: torch.Tensor) -> torch.Tensor:
         energy_T = frames_TW.square().sum(1).clamp_min(FLT_EPSILON).log()

@@ -358,10 +358,20 @@ def test_subset_takes_a_list_or_a_table(command, data):
     assert subset(command, data, "--speakers", ids, "--first", 2)[0] == ["s0-0", "s0-1"]
 
 
+def test_subset_leaves_lists_out(command, data):
+    """Of several lists, which may share utterances; then a number of the rest."""
+    one, two = data.parent / "one list", data.parent / "two list"
+    write_lines(one, "s0-1 anything", "s2-6 else")
+    write_lines(two, "s0-0", "s0-1")
+    options = ["--without", one, "--without", two]
+    assert subset(command, data, *options)[0] == ["s0-2", "s1-3", "s1-4", "s1-5"]
+    assert subset(command, data, *options, "--first", 2)[0] == ["s0-2", "s1-3"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "say what to keep: --utterances, --speakers, --first, --random or --per-speaker"),
+        ([], "say what to keep: --utterances, --speakers, --without, --first, --random or --per-speaker"),
         (["--first", "0"], "a number of utterances from 1 is wanted, not 0"),
         (["--first", "8"], "8 utterances are wanted and 7 are there; ask for fewer"),
         (["--random", "8"], "8 utterances are wanted and 7 are there; ask for fewer"),
@@ -369,6 +379,7 @@ def test_subset_takes_a_list_or_a_table(command, data):
         (["--random", "2", "--first", "2"], "not allowed with argument"),
         (["--utterances", "LIST"], "1 utterances are not here: s9-9"),
         (["--speakers", "LIST"], "1 speakers are not here: s9-9"),
+        (["--without", "LIST"], "1 utterances are not here: s9-9"),
         (["--utterances", "NONE"], "the empty list names nothing"),
         (["--utterances", "GONE"], "no list is missing"),
     ],
@@ -456,6 +467,7 @@ def test_steps_run_the_commands(data):
     part = data.parent / "a part"
     for words in (
         ("validate_data", "--audio", data),
+        ("audit", "--nj", "2", data, data.parent / "an audit"),
         ("subset_data", "--per-speaker", "1", data, part),
         ("combine_data", data.parent / "a copy", part),
         ("fix_data", "--audio", data.parent / "a copy"),
@@ -465,3 +477,4 @@ def test_steps_run_the_commands(data):
         )
         assert (done.returncode, done.stderr) == (0, "")
     assert len(DataDir.read(data.parent / "a copy")) == 3
+    assert (data.parent / "an audit" / "audit.html").exists()
