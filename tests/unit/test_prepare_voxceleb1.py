@@ -1,11 +1,9 @@
 """`local/prepare_voxceleb1.py` on small trees written by hand."""
 
-import subprocess
-import sys
-
 import pytest
+import voxceleb_trees
 from data_dirs import write_lines
-from kaldi_files import ROOT
+from voxceleb_trees import ids, touch
 
 from sv.data.datadir import DataDir
 from sv.data.trials import Trials
@@ -27,11 +25,6 @@ META += [f"{spk}\tA.B.\t{gender}\tUK\tdev" for spk, gender in (("id10001", "m"),
 META += [f"{spk}\tA.B.\t{gender}\tUK\ttest" for spk, gender in (("id10270", "m"), ("id10271", "f"))]
 
 
-def touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"not read here")
-
-
 def split_tree(root, extension=".wav"):
     for part, files in (("dev", DEV), ("test", TEST)):
         for file in files:
@@ -46,10 +39,7 @@ def merged_tree(root):
 
 
 def prepare(root, out, *options):
-    """The command, as the recipe runs it: (exit code, stdout, stderr)."""
-    command = [sys.executable, str(ROOT / "local/prepare_voxceleb1.py"), *options, str(root), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
-    return done.returncode, done.stdout, done.stderr
+    return voxceleb_trees.prepare("prepare_voxceleb1", *options, root, out)
 
 
 def refused(root, out, *options):
@@ -61,10 +51,6 @@ def refused(root, out, *options):
     assert not stdout
     assert not out.exists()
     return stderr
-
-
-def ids(files):
-    return sorted(file.replace("/", "-") for file in files)
 
 
 @pytest.fixture
