@@ -2,8 +2,9 @@
 
 Takes ROOT/dev/{aac,wav,flac} or ROOT/dev itself or, of a merged tree, ROOT/{aac,wav,flac}: <speaker>/<video>/<n>.m4a,
 .wav or .flac. vox2_meta.csv tells the genders and, of a merged tree, the speakers of the development part. Where
-recordings are there in two codings, as .m4a and converted, --audio says which to take. A part of the corpus is taken
-as it is, with a line; more than the corpus has is an error. ROOT/SYNTHETIC.txt goes into the set.
+recordings are there in two codings, as .m4a and converted, --audio says which to take; DIR/dev/wav in the place of
+ROOT takes this folder alone. A part of the corpus is taken as it is, with a line; more than the corpus has is an
+error. ROOT/SYNTHETIC.txt goes into the set.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def prepare(root: Path, out: Path, audio: str | None = None) -> None:
     Nothing is done if the tree is as it was the last time.
     """
     folders, endings = folders_of(root), [AUDIO[audio]] if audio else list(AUDIO.values())
+    root = root.parents[1] if folders == [root] else root
     found = [recording for folder in folders for recording in recordings_below(folder, endings)]
     step = Step(
         "prepare_voxceleb2",
@@ -56,7 +58,7 @@ def prepare(root: Path, out: Path, audio: str | None = None) -> None:
     if not dev:
         raise DataError(f"{root}: the development part holds no {', '.join(endings)} file")
     gender = {speaker: fields["Gender"] for speaker, fields in meta.items()}
-    data = data_dir(dev, gender, "keep one, or choose with --audio aac, wav or flac")
+    data = data_dir(dev, gender, "keep one, or name the folder of one as the root, DIR/dev/wav")
     require_possible(root, data)
     data.synthetic = read_label(root)
     step.begin()
@@ -71,12 +73,14 @@ def prepare(root: Path, out: Path, audio: str | None = None) -> None:
 
 
 def folders_of(root: Path) -> list[Path]:
-    """The folders of speakers: of the development part where it is apart, else of a merged tree.
+    """The folders of speakers: of the development part where it is apart, else of a merged tree; or the one given.
 
     What stands beside a development part is told to be left out.
     """
     if not root.is_dir():
         raise DataError(f"VoxCeleb2: {root} is not a folder; give its root, the folder that holds dev/ (or aac/)")
+    if root.name in AUDIO and root.parent.name == "dev":
+        return [root]
     dev, merged = root / "dev", codings_in(root)
     if dev.is_dir():
         if (root / "test").is_dir():

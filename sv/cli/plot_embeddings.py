@@ -78,9 +78,9 @@ def check(args: argparse.Namespace) -> None:
 
 
 def with_embeddings(runs: list[Run], set_name: str) -> list[Run]:
-    """The runs but for those without embeddings of the set, with a line for each; in a dry run all."""
+    """The runs but for those without embeddings of the set, with a line for each; in a dry run, that never have any."""
     if dry_run():
-        return runs
+        return [this for this in runs if not (this.system.ensemble or this.system.compares)]
     kept = [this for this in runs if (this.embeddings(set_name) / "xvector.scp").exists()]
     for this in runs:
         if kept and this not in kept:

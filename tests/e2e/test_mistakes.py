@@ -11,7 +11,7 @@ from corpora import first_wav
     ("arguments", "says"),
     [
         (["--bogus"], "unknown option --bogus"),
-        (["--recipe", "sre61"], "unknown recipe sre61; there is mini sre16 voxceleb"),
+        (["--recipe", "sre61"], "unknown recipe sre61; there is mini sre16 voxceleb voxceleb2"),
         (["--recipe", "../recipes/mini"], "unknown recipe ../recipes/mini"),
         (["--recipe", "mini/"], "unknown recipe mini/"),
         (["--systems", "xvector-smal"], "did you mean xvector-small?"),
@@ -36,6 +36,7 @@ from corpora import first_wav
         (["--budget", "shrt"], "did you mean short?"),
         (["--recipe", "voxceleb"], "--data-root voxceleb1=DIR"),
         (["--recipe", "voxceleb", "--data-root", "voxceleb1=/nowhere"], "/nowhere: no such folder"),
+        (["--recipe", "voxceleb2", "--data-root", "voxceleb1=/tmp"], "--data-root voxceleb2=DIR"),
         (["--data-root", "museum=/tmp"], "has no data root museum; it has: mini musan rirs adapt\n"),
         (["--systems", "vox1-xvector"], "give --data-root rirs=DIR and --data-root musan=DIR, or leave out"),
         (["--systems", "vox1-xvector", "--data-root", "musan=/tmp"], "give --data-root rirs=DIR, or leave out"),

@@ -107,12 +107,26 @@ def test_an_utterance_in_two_codings_is_refused_unless_one_is_chosen(root, out, 
         touch(root / place / (DEV[0] + ".wav"))
         said = refused(root, out)
         assert "1 utterances are there as .m4a and as .wav: id00012-21Uxsk56VDQ-00001; keep one" in said
-        assert said.endswith("or choose with --audio aac, wav or flac\n")
+        assert said.endswith("keep one, or name the folder of one as the root, DIR/dev/wav\n")
         for audio, files in (("aac", DEV), ("wav", DEV[:1])):
             chosen = tmp_path / place / audio
             assert prepare("--audio", audio, root, chosen)[0] == 0
             assert DataDir.read(chosen / "vox2_dev").utterances == ids(files)
         (root / place / (DEV[0] + ".wav")).unlink()
+
+
+def test_one_of_two_folders_of_the_development_part_may_be_the_root(root, out):
+    """The table and the label are still the corpus's; a recording of another coding beside it is not looked at."""
+    write_tree(root / "dev/aac")
+    write_tree(root / "dev/wav", DEV[:3], ".wav")
+    write_lines(root / "vox2_meta.csv", *META)
+    (root / "SYNTHETIC.txt").write_text("made by a test\n")
+    assert prepare(root / "dev/wav", out)[1] == (
+        f"{out}/vox2_dev: 3 utterances of 1 speakers {WHOLE}, synthetic speech\n"
+    )
+    data = DataDir.read(out / "vox2_dev")
+    assert set(data.wav.values()) == {f"{root}/dev/wav/{file}.wav" for file in DEV[:3]}
+    assert data.tables["spk2gender"] == {"id00012": "m"}
 
 
 def test_an_utterance_in_two_places_is_refused(root, out):
