@@ -6,6 +6,7 @@ default_systems=HA4
 data_roots=(voxceleb1 voxceleb2)
 optional_roots=(voxceleb1_cd musan rirs adapt)  # of VoxSRC 2020; for augmentation; unlabelled speech to adapt to
 hold_out=(--fraction 0.01)          # of the training speakers' sessions, to choose checkpoints by; --held-out
+stores=yes                          # --store, of what is trained on
 calibration_speakers=0              # the papers train on all 5,994; --calibration-speakers
 
 has_tuning_list() { # whether there is VoxSRC 2020's validation list: in one of the roots or, after stage 0, in the set
@@ -27,23 +28,24 @@ run_stages() {
   stage 0 "data: sets and trial lists, sessions held out" && {
     "$SV_PYTHON" local/prepare_voxceleb2.py "${root[voxceleb2]}" "$data"
     "$SV_PYTHON" local/prepare_voxceleb1_eval.py ${root[voxceleb1_cd]:+--cd "${root[voxceleb1_cd]}"} "${root[voxceleb1]}" "$data"
-    dev=vox2_dev apart=(--disjoint-from "$data/vox2_train")
+    store_set 16000 vox2_dev
+    dev=$stored apart=(--disjoint-from "$data/vox2_train")
     if ((calibration_speakers > 0)); then
-      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/vox2_dev" "$data/vox2_rest" "$data/vox2_calibration"
+      steps/hold_out.sh    --speakers "$calibration_speakers" "$data/$stored" "$data/vox2_rest" "$data/vox2_calibration"
       steps/make_trials.sh --targets 2000 --nontargets 2000 --name calibration "$data/vox2_calibration"
       dev=vox2_rest
     fi
     steps/hold_out.sh      "${hold_out[@]}" "$data/$dev" "$data/vox2_train" "$data/vox2_valid"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox2_train"
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "$data/vox2_valid"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox2_train"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox2_valid"
     for set in "${calibration[@]}"; do
-      steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
+      steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
       apart+=(--disjoint-from "$data/$set")
     done
-    steps/validate_data.sh --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_eval"
+    steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/vox1_eval"
     if [[ -n ${root[adapt]:-} ]]; then
       "$SV_PYTHON" local/prepare_unlabelled.py "${root[adapt]}" "$data/adapt"
-      steps/validate_data.sh --audio "${check_options[@]}" "$data/adapt"
+      steps/validate_data.sh --nj "$nj" --audio "${check_options[@]}" "$data/adapt"
     fi
   }
 

@@ -42,7 +42,7 @@ BREAKAGES = {
     "a page of a web server": (lambda path, wave: path.write_bytes(b"<html>403 Forbidden</html>"), {"unreadable"}),
     "a link to nowhere": (lambda path, wave: (path.unlink(), path.symlink_to("/gone")), {"unreadable"}),
     "the first bytes only": (lambda path, wave: path.write_bytes(path.read_bytes()[:30]), {"unreadable"}),
-    "another rate": (lambda path, wave: write(path, wave[::2], RATE // 2), {"rate"}),
+    "another rate": (lambda path, wave: write(path, wave[::2].copy(), RATE // 2), {"rate"}),
     "silence": (lambda path, wave: write(path, 0 * wave), {"silent"}),
     "clipped": (lambda path, wave: write(path, clipped(wave)), {"clipped"}),
     "two channels": (lambda path, wave: soundfile.write(path, np.stack([wave, wave], 1), RATE), {"channels"}),
