@@ -78,7 +78,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def with_embeddings(runs: list[Run], set_name: str) -> list[Run]:
-    """The runs but for those without embeddings of the set, with a line for each; in a dry run, that never have any."""
+    """The runs with embeddings of the set, and a line for each other; in a dry run those that can have any."""
     if dry_run():
         return [this for this in runs if not (this.system.ensemble or this.system.compares)]
     kept = [this for this in runs if (this.embeddings(set_name) / "xvector.scp").exists()]
