@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from sv.backends.backend import load_backend
@@ -61,20 +62,16 @@ def main() -> None:
     if not waiting:
         return
     trials = Trials.read(args.trials)
-    crops = any(this.system.backends[name].compares_crops for name in waiting)
-    test = Vectors.read(this.embeddings(args.test) / "xvector.scp", crops=crops)
-    enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp", crops=crops)
+    models = {model: utts.split() for model, utts in read_table(args.models).items()} if args.models else None
+    enrol, test = read_sides(args, this, trials, models, any(this.system.backends[b].compares_crops for b in waiting))
     reasons = recorded_drops(this, args.trials, (args.enrol, args.test)) if args.allow_dropped else {}
 
     def may_lack(ids: set[str]) -> set[str]:
         return ids if args.allow_missing else ids & reasons.keys()
 
-    if args.models:
-        models = {model: utts.split() for model, utts in read_table(args.models).items()}
+    if models is not None:
         models, without = whole_models(models, set(enrol.keys), may_lack)
         reasons |= without
-    else:
-        models = None
 
     def sides(row: int | None = None) -> tuple[Vectors, Vectors]:
         one, other = (side.of_row(row) if row else side for side in (enrol, test))
@@ -118,6 +115,19 @@ def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Ste
         ],
         settings={"allow_missing": args.allow_missing, "allow_dropped": args.allow_dropped},
     )
+
+
+def read_sides(
+    args: argparse.Namespace, this: Run, trials: Trials, models: dict[str, list[str]] | None, crops: bool
+) -> tuple[Vectors, Vectors]:
+    """The embeddings that models are made of, and those that are tested; of the list's ids alone."""
+    wanted = set(trials.enrol) if models is None else set(chain.from_iterable(models.values()))
+    tested = set(trials.test)
+    scp = this.embeddings(args.test) / "xvector.scp"
+    if args.enrol == args.test:
+        both = Vectors.read(scp, wanted | tested, crops)
+        return both, both
+    return Vectors.read(this.embeddings(args.enrol) / "xvector.scp", wanted, crops), Vectors.read(scp, tested, crops)
 
 
 def without_some(

@@ -31,9 +31,14 @@ def score_trials(backend: Backend, enrol: Vectors, test: Vectors, trials: Trials
     trials.require(enrol_row.keys(), test_row.keys(), "an embedding")
     models, model_N = np.unique([enrol_row[key] for key in trials.enrol], return_inverse=True)
     tests, test_N = np.unique([test_row[key] for key in trials.test], return_inverse=True)
-    scorer = backend.scorer(enrol.take(models), test.take(tests))
-    few_pairs = len(trials) * scorer.pair_cost < len(models) * len(tests)
-    scores_N = (_by_pairs if few_pairs else _by_blocks)(scorer, model_N, test_N)
+    few_pairs = len(trials) * backend.pair_cost < len(models) * len(tests)
+    if few_pairs and enrol is test:  # then most are on both sides, and what is made of them is kept once
+        used = np.union1d(models, tests)
+        model_N, test_N = np.searchsorted(used, models)[model_N], np.searchsorted(used, tests)[test_N]
+        one = other = enrol.take(used)
+    else:
+        one, other = enrol.take(models), test.take(tests)
+    scores_N = (_by_pairs if few_pairs else _by_blocks)(backend.scorer(one, other), model_N, test_N)
     if not np.isfinite(scores_N).all():
         worst = int(np.flatnonzero(~np.isfinite(scores_N))[0])
         raise DataError(f"the score of trial {trials.enrol[worst]} {trials.test[worst]} is not a number")
