@@ -39,6 +39,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --force                run the stages asked for though nothing has changed
   --dry-run              say which steps would run, and why, and stop
   --compress             keep features in Kaldi's compressed form: a quarter of the space
+  --compress-scores      keep scores gzipped, LIST.BACKEND.gz: a quarter of the space, every digit the same
   --allow-pipes          run the commands ("… |") that a wav.scp names
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
                          (they go to dropped.txt)
@@ -117,6 +118,7 @@ while (($#)); do
     --dry-run) dry_run=true ;;
     --work) work=$(cd "$from" && realpath -m -- "$value") ;;
     --compress) feature_options+=(--compress) ;;
+    --compress-scores) score_options+=(--compress) ;;
     --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) check_options+=(--allow-pipes) ;;
     --drop-bad-audio)
       feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-dropped)

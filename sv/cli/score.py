@@ -15,6 +15,7 @@ from sv.errors import DataError
 from sv.records import Step, dry_run, record_of
 from sv.run import Run
 from sv.scoring.dropped import drop_records, recorded_drops
+from sv.scoring.score_files import bring_into_form
 from sv.scoring.trials import score_trials, write_scores
 
 
@@ -41,6 +42,9 @@ def main() -> None:
     parser.add_argument(
         "--ngpu", type=int, help="of a network that compares pairs itself: 0 is the CPU (None: any GPU)"
     )
+    parser.add_argument(
+        "--compress", action="store_true", help="write TRIALS.BACKEND.gz; scores that are there change form alone"
+    )
     parser.add_argument("--yes", action="store_true", help="of such a network: score a list that takes days, too")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("trials", type=Path, help="trial list: DATA/trials_NAME")
@@ -59,6 +63,9 @@ def main() -> None:
         for backend in steps:
             this.require_backend(backend)
     waiting = {backend: step for backend, step in steps.items() if not step.skip()}
+    for backend, step in steps.items():
+        if backend not in waiting:
+            bring_into_form(step, this.scores(name, backend), args.compress, [this.dropped(name)])
     if not waiting:
         return
     trials = Trials.read(args.trials)
@@ -91,9 +98,9 @@ def main() -> None:
         step.begin()
         settings = this.system.backends[backend_name]
         backend = load_backend(settings, this.backend(backend_name))
-        out = this.scores(name, backend_name)
         row = getattr(settings, "row", None)
-        write_scores(out, trials, score_trials(backend, *(sides(row) if row else of_all_rows), trials))
+        scores_N = score_trials(backend, *(sides(row) if row else of_all_rows), trials)
+        out = write_scores(this.scores(name, backend_name), trials, scores_N, args.compress)
         step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"
