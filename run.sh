@@ -41,6 +41,7 @@ Runs the stages of a recipe, one after the other; without options the recipe `mi
   --store FORM           stage 0 writes the training recordings anew, and all reads those: flac or wav, a file each, or
                          flac.ark or wav.ark, a large archive for each of --nj jobs (default: read them as they are)
   --compress             keep features in Kaldi's compressed form: a quarter of the space
+  --compress-scores      keep scores gzipped, LIST.BACKEND.gz: a quarter of the space, every digit the same
   --allow-pipes          run the commands ("… |") that a wav.scp names
   --drop-bad-audio       go on without recordings that cannot be read, and without their trials
                          (they go to dropped.txt)
@@ -122,6 +123,7 @@ while (($#)); do
     --dry-run) dry_run=true ;;
     --work) work=$(cd "$from" && realpath -m -- "$value") ;;
     --compress) feature_options+=(--compress) ;;
+    --compress-scores) score_options+=(--compress) ;;
     --allow-pipes) feature_options+=(--allow-pipes) audio_options+=(--allow-pipes) check_options+=(--allow-pipes) ;;
     --drop-bad-audio)
       feature_options+=(--drop-bad-audio) check_options+=(--drop-bad-audio) score_options+=(--allow-dropped)

@@ -14,6 +14,7 @@ from sv.errors import DataError
 from sv.records import record_of
 from sv.run import Run
 from sv.scoring.fusion import Impostors
+from sv.scoring.score_files import score_file
 from sv.scoring.trials import read_scores, scored_trials
 from sv.scoring.weight_search import Tuned
 
@@ -27,7 +28,7 @@ def scores_of(this: Run, members: list[Run], path: Path, calibration: Path | Non
     return [
         *lists,
         *(file for each in lists[1:] for file in (*speaker_files(each), *speaker_files(path))),
-        *(file for each in scores for file in (each, record_of(each.name, each.parent))),
+        *(file for each in scores for file in (score_file(each), record_of(each.name, each.parent))),
         *(member.dropped(name) for member, name in names),
     ]
 

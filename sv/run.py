@@ -158,7 +158,7 @@ class Run:
         return self.path / "backend" / name
 
     def scores(self, trials: str, backend: str) -> Path:
-        """The scores of a trial list by a back end."""
+        """The scores of a trial list by a back end; compressed, with a `.gz` behind (`sv.scoring.score_files`)."""
         return self.path / "scores" / f"{trials}.{backend}"
 
     def dropped(self, trials: str) -> Path:

@@ -21,6 +21,8 @@ from sv.systems.backends import ClassifierBackend, CosineBackend, EuclideanBacke
 class Backend(Protocol):
     """A trained back end."""
 
+    pair_cost: int  # how many scores of a block take as long as one of a pair
+
     def scorer(self, enrol: Vectors, test: Vectors) -> Scorer:
         """What scores all models against all test utterances, or some pairs of them.
 

@@ -30,6 +30,7 @@ class Classifier:
     projection: Projection
     layers: tuple[np.ndarray, ...]
     settings: ClassifierBackend
+    pair_cost = Products.pair_cost
 
     @classmethod
     def train(
@@ -80,7 +81,7 @@ class Classifier:
 
     def scorer(self, enrol: Vectors, test: Vectors) -> Products:
         """Cosines of new embeddings, in -1 … 1."""
-        return Products(by_rows(self._direction, enrol.x_ND), by_rows(self._direction, test.x_ND))
+        return Products.of(lambda side: by_rows(self._direction, side.x_ND), enrol, test)
 
     def _direction(self, x_ND: np.ndarray) -> np.ndarray:
         return direction(self.embed(x_ND))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sv.backends.projection import Projecting
+from sv.backends.projection import Projecting, by_rows
 from sv.backends.scorer import Products
 from sv.data.vectors import Vectors
 
@@ -18,15 +18,21 @@ class Cosine(Projecting):
     A model of several utterances has the crops of all; of utterances without crops it is the mean vector.
     """
 
+    pair_cost = Products.pair_cost
+
     def scorer(self, enrol: Vectors, test: Vectors) -> Products:
         """Scores in -1 … 1."""
-        return Products(self._mean_directions(enrol), self._mean_directions(test))
+        return Products.of(self._mean_directions, enrol, test)
 
     def _mean_directions(self, vectors: Vectors) -> np.ndarray:
         """The mean of each one's projected crops of length 1, (N, K), itself of length 1 or less."""
         crops = vectors.own_crops()
-        blocks = (crops.take(slice(n, n + BLOCK_UTTERANCES)) for n in range(0, len(crops), BLOCK_UTTERANCES))
-        return np.concatenate([b.mean_of(direction(self.projection(b.x_CD[b.rows()]))) for b in blocks])
+
+        def of_some(number_M: np.ndarray) -> np.ndarray:
+            some = crops.take(number_M)
+            return some.mean_of(direction(self.projection(some.x_CD[some.rows()])))
+
+        return by_rows(of_some, np.arange(len(crops)), block=BLOCK_UTTERANCES)
 
 
 def direction(y_NK: np.ndarray) -> np.ndarray:

@@ -20,21 +20,24 @@ class Euclidean(Projecting):
     the mean of cosines. A model of several utterances has the crops of all. A vector is a crop.
     """
 
+    pair_cost = 4
+
     def scorer(self, enrol: Vectors, test: Vectors) -> Distances:
         """Scores from -2 to 0."""
         e, t = enrol.own_crops(), test.own_crops()
         y_CK = self.projection.of_all(e.x_CD)
+        of_enrol = _Padded(Crops(y_CK, e.start_N, e.size_N))
+        if test is enrol:
+            return Distances(of_enrol, of_enrol)
         z_CK = y_CK if t.x_CD is e.x_CD else self.projection.of_all(t.x_CD)
-        return Distances(Crops(y_CK, e.start_N, e.size_N), Crops(z_CK, t.start_N, t.size_N))
+        return Distances(of_enrol, _Padded(Crops(z_CK, t.start_N, t.size_N)))
 
 
 class Distances:
     """Scores by mean distances of length-normalised crops, those of E models and T test utterances."""
 
-    pair_cost = 4
-
-    def __init__(self, enrol: Crops, test: Crops) -> None:
-        self._enrol, self._test = _Padded(enrol), _Padded(test)
+    def __init__(self, enrol: _Padded, test: _Padded) -> None:
+        self._enrol, self._test = enrol, test
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -26,6 +26,7 @@ class ProjectedPlda:
     projection: Projection
     plda: Plda
     settings: PldaBackend
+    pair_cost = Products.pair_cost
 
     @classmethod
     def train(

@@ -119,6 +119,11 @@ class Projecting:
 
 
 def by_rows(function: Callable[..., np.ndarray], *rows: np.ndarray, block: int = 2048) -> np.ndarray:
-    """`function(*rows)`, some rows at a time, whose intermediate results stay small."""
-    parts = [function(*(array[start : start + block] for array in rows)) for start in range(0, len(rows[0]), block)]
-    return np.concatenate(parts)
+    """`function(*rows)`, some rows at a time: neither its intermediate results nor the parts of it stay."""
+    whole = np.empty(0)
+    for start in range(0, len(rows[0]), block):
+        part = function(*(array[start : start + block] for array in rows))
+        if not start:
+            whole = np.empty((len(rows[0]), *part.shape[1:]), part.dtype)
+        whole[start : start + len(part)] = part
+    return whole

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from sv.data.vectors import Vectors
+
 
 class Scorer(Protocol):
     """Scores of E models against T test utterances, made when they are asked for."""
-
-    pair_cost: int  # how many scores of a block take as long as one of a pair
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -32,6 +33,12 @@ class Products(NamedTuple):
     e_EK: np.ndarray
     t_TK: np.ndarray
     pair_cost = 50
+
+    @classmethod
+    def of(cls, embed: Callable[[Vectors], np.ndarray], enrol: Vectors, test: Vectors) -> Products:
+        """Those of what `embed` makes of both sides; once where they are the same."""
+        e_EK = embed(enrol)
+        return cls(e_EK, e_EK if test is enrol else embed(test))
 
     @property
     def shape(self) -> tuple[int, int]:

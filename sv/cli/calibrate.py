@@ -1,6 +1,7 @@
 """Calibrate a run's scores: RUN/calibration/BACKEND.json, learnt on one list, RUN/scores/TRIALS.BACKEND.calibrated.
 
-Calibrated scores are log-likelihood ratios in nats: accept where one is above log((1 - P) / P) at prior P.
+Calibrated scores are log-likelihood ratios in nats: accept where one is above log((1 - P) / P) at prior P. They are
+compressed where the scores are.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from sv.records import Step, record_of
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.calibration import DEFAULT_PRIOR, Calibration
+from sv.scoring.score_files import is_compressed, score_file
 from sv.scoring.trials import read_scores, scored_trials, write_scores
 
 
@@ -108,8 +110,8 @@ def apply(this: Run, backend: str, path: Path, step: Step) -> None:
     scores_N = read_scores(this.scores(name, backend), trials)
     calibration = Calibration.read(this.calibration(backend))
     step.begin()
-    out = this.calibrated(name, backend)
-    write_scores(out, trials, calibration(scores_N))
+    compress = is_compressed(this.scores(name, backend))
+    out = write_scores(this.calibrated(name, backend), trials, calibration(scores_N), compress)
     step.done([out], trials=len(trials))
     print(f"{out}: {len(trials)} log-likelihood ratios")
 
@@ -118,7 +120,7 @@ def scored(this: Run, backend: str, path: Path) -> list[Path]:
     """All that decides the scores of a list, and whose they are."""
     name = list_name(path)
     scores = this.scores(name, backend)
-    return [path, *speaker_files(path), scores, record_of(scores.name, scores.parent), this.dropped(name)]
+    return [path, *speaker_files(path), score_file(scores), record_of(scores.name, scores.parent), this.dropped(name)]
 
 
 if __name__ == "__main__":

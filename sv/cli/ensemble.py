@@ -1,7 +1,7 @@
 """Average the scores of an ensemble's runs: RUN/scores/TRIALS.mean, lines 'enrol test score', joined by both ids.
 
 The mean is weighted if the ensemble has weights, or had them searched (fuse). A trial that one of the runs could not
-score is left out, and stands in RUN/scores/TRIALS.dropped.txt.
+score is left out, and stands in RUN/scores/TRIALS.dropped.txt. The means are compressed where all scores are.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from sv.members import all_scores, found_weights, impostors_for, scores_of
 from sv.records import Step, record_of
 from sv.run import Run
 from sv.scoring.fusion import mean_score
+from sv.scoring.score_files import is_compressed
 from sv.scoring.trials import write_scores
 from sv.systems.ensembles import Ensemble
 from sv.systems.system import System
@@ -127,7 +128,8 @@ def average(args: argparse.Namespace, this: Run, members: list[Run], waiting: di
         out, left_out = this.scores(list_name(path), "mean"), this.dropped(list_name(path))
         step.begin()
         write_dropped(left_out, dropped)
-        write_scores(out, trials, mean_score(scores_MN, impostors, weights))
+        compress = all(is_compressed(member.scores(list_name(path), backend)) for member in members)
+        out = write_scores(out, trials, mean_score(scores_MN, impostors, weights), compress)
         step.done([out, *([left_out] if dropped else [])], trials=len(trials), dropped=len(dropped))
         without = f", without those of {len(dropped)} ids that a run left out: {left_out.name}" if dropped else ""
         by = f" by weights {' '.join(map(str, weights))}" if weights else ""

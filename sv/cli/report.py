@@ -22,6 +22,7 @@ from sv.report.seeds import apart, that_share_runs
 from sv.report.tables import Row, markdown_table, not_averaged, notes, seeds_of, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
+from sv.scoring.score_files import score_file
 from sv.scoring.trials import read_scores, scored_trials
 from sv.scoring.weight_search import Tuned
 
@@ -68,7 +69,7 @@ def main() -> None:
             scored = scored_trials(trials, this.dropped(name))
             cells = all_cells and cells_of(scored, trials, all_cells)
             for backend in this.system.scored_by:
-                if this.path not in args.runs and not this.scores(name, backend).exists():
+                if this.path not in args.runs and not score_file(this.scores(name, backend)).exists():
                     continue
                 scores_N = read_scores(this.scores(name, backend), scored)
                 found, roc = figures(scored, scores_N, speaker)
@@ -159,7 +160,17 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     settings = {"title": args.title, "note": args.note, "published": published, "apart": why_apart}
     pictures = [args.tsne] if args.tsne else []
     weights = [this.weights() for this in runs if this.system.ensemble and this.system.ensemble.search]
-    made_of = [*args.trials, *weights, *tables, *scores, *scored, *calibrated, *dropped, *trained, *pictures]
+    made_of = [
+        *args.trials,
+        *weights,
+        *tables,
+        *map(score_file, scores),
+        *scored,
+        *calibrated,
+        *dropped,
+        *trained,
+        *pictures,
+    ]
     return Step("report", args.out, inputs=made_of, settings=settings, version=2)
 
 
@@ -208,9 +219,8 @@ def has_whole_scores(this: Run, names: list[str]) -> bool:
 
     What stops the report of a run that was asked for must not stop that of others.
     """
-    there = [
-        (name, backend) for name in names for backend in this.system.scored_by if this.scores(name, backend).exists()
-    ]
+    listed = [(name, backend) for name in names for backend in this.system.scored_by]
+    there = [(name, backend) for name, backend in listed if score_file(this.scores(name, backend)).exists()]
     searched = this.system.ensemble and this.system.ensemble.search
     made_of = [*this.trainings(), *([record_of("fuse", this.weights().parent)] if searched else [])]
     try:

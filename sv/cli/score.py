@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from sv.backends.backend import load_backend
@@ -14,6 +15,7 @@ from sv.errors import DataError
 from sv.records import Step, dry_run, record_of
 from sv.run import Run
 from sv.scoring.dropped import drop_records, recorded_drops
+from sv.scoring.score_files import bring_into_form
 from sv.scoring.trials import score_trials, write_scores
 
 
@@ -40,6 +42,9 @@ def main() -> None:
     parser.add_argument(
         "--ngpu", type=int, help="of a network that compares pairs itself: 0 is the CPU (None: any GPU)"
     )
+    parser.add_argument(
+        "--compress", action="store_true", help="write TRIALS.BACKEND.gz; scores that are there change form alone"
+    )
     parser.add_argument("--yes", action="store_true", help="of such a network: score a list that takes days, too")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("trials", type=Path, help="trial list: DATA/trials_NAME")
@@ -58,23 +63,22 @@ def main() -> None:
         for backend in steps:
             this.require_backend(backend)
     waiting = {backend: step for backend, step in steps.items() if not step.skip()}
+    for backend, step in steps.items():
+        if backend not in waiting:
+            bring_into_form(step, this.scores(name, backend), args.compress, [this.dropped(name)])
     if not waiting:
         return
     trials = Trials.read(args.trials)
-    crops = any(this.system.backends[name].compares_crops for name in waiting)
-    test = Vectors.read(this.embeddings(args.test) / "xvector.scp", crops=crops)
-    enrol = test if args.enrol == args.test else Vectors.read(this.embeddings(args.enrol) / "xvector.scp", crops=crops)
+    models = {model: utts.split() for model, utts in read_table(args.models).items()} if args.models else None
+    enrol, test = read_sides(args, this, trials, models, any(this.system.backends[b].compares_crops for b in waiting))
     reasons = recorded_drops(this, args.trials, (args.enrol, args.test)) if args.allow_dropped else {}
 
     def may_lack(ids: set[str]) -> set[str]:
         return ids if args.allow_missing else ids & reasons.keys()
 
-    if args.models:
-        models = {model: utts.split() for model, utts in read_table(args.models).items()}
+    if models is not None:
         models, without = whole_models(models, set(enrol.keys), may_lack)
         reasons |= without
-    else:
-        models = None
 
     def sides(row: int | None = None) -> tuple[Vectors, Vectors]:
         one, other = (side.of_row(row) if row else side for side in (enrol, test))
@@ -94,9 +98,9 @@ def main() -> None:
         step.begin()
         settings = this.system.backends[backend_name]
         backend = load_backend(settings, this.backend(backend_name))
-        out = this.scores(name, backend_name)
         row = getattr(settings, "row", None)
-        write_scores(out, trials, score_trials(backend, *(sides(row) if row else of_all_rows), trials))
+        scores_N = score_trials(backend, *(sides(row) if row else of_all_rows), trials)
+        out = write_scores(this.scores(name, backend_name), trials, scores_N, args.compress)
         step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"
@@ -118,6 +122,19 @@ def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Ste
         ],
         settings={"allow_missing": args.allow_missing, "allow_dropped": args.allow_dropped},
     )
+
+
+def read_sides(
+    args: argparse.Namespace, this: Run, trials: Trials, models: dict[str, list[str]] | None, crops: bool
+) -> tuple[Vectors, Vectors]:
+    """The embeddings that models are made of, and those that are tested; of the list's ids alone."""
+    wanted = set(trials.enrol) if models is None else set(chain.from_iterable(models.values()))
+    tested = set(trials.test)
+    scp = this.embeddings(args.test) / "xvector.scp"
+    if args.enrol == args.test:
+        both = Vectors.read(scp, wanted | tested, crops)
+        return both, both
+    return Vectors.read(this.embeddings(args.enrol) / "xvector.scp", wanted, crops), Vectors.read(scp, tested, crops)
 
 
 def without_some(

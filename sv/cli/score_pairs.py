@@ -20,6 +20,7 @@ from sv.records import Step, dry_run
 from sv.run import Run
 from sv.scoring.dropped import drop_records, recorded_drops
 from sv.scoring.pairs import PairScorer, Tokens
+from sv.scoring.score_files import bring_into_form
 from sv.scoring.trials import write_scores
 from sv.source import Source
 from sv.training.checkpoint import load_model
@@ -46,7 +47,9 @@ def score_by_network(this: Run, args: argparse.Namespace) -> None:
         this.require_trained()
         for source in sources.values():
             this.require_front_end(source.front_end(), source.folder)
+    out = this.scores(name, backend)
     if step.skip():
+        bring_into_form(step, out, args.compress, [this.dropped(name)])
         return
     trials, readers = Trials.read(args.trials), {side: source.reader() for side, source in sources.items()}
     known = [
@@ -70,7 +73,6 @@ def score_by_network(this: Run, args: argparse.Namespace) -> None:
 
         return tokens
 
-    out = this.scores(name, backend)
     lengths = (readers[side].num_frames for side in (args.enrol, args.test))
     tokens = {side: tokens_of(side) for side in (args.enrol, args.test)}
     scorer = PairScorer(
@@ -86,6 +88,6 @@ def score_by_network(this: Run, args: argparse.Namespace) -> None:
         scores_N = scorer.score(trials)
     step.begin()
     write_dropped(this.dropped(name), {utt: reasons.get(utt, TOO_SHORT) for utt in dropped})
-    write_scores(out, trials, scores_N)
+    out = write_scores(out, trials, scores_N, args.compress)
     step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
     print(f"{out}: {len(trials)} trials, each by the network")

@@ -128,10 +128,13 @@ class MatrixReader:
         return self._files[ark]
 
     def _find(self, value: str) -> _Entry:
-        match = _VALUE.fullmatch(value)
-        if match is None or value.endswith("|"):
-            raise DataError(f"{value}: not 'archive:offset' (commands are not run for features)")
-        ark, offset_text, ranges = match.groups()
+        ark, _, offset_text = value.rpartition(":")
+        ranges = None
+        if not (ark and offset_text.isdecimal()):  # else as most are, found in a tenth of the time
+            match = _VALUE.fullmatch(value)
+            if match is None or value.endswith("|"):
+                raise DataError(f"{value}: not 'archive:offset' (commands are not run for features)")
+            ark, offset_text, ranges = match.groups()
         offset = int(offset_text or 0)
         name = f"{ark}:{offset}"
         fd, file_size = self._open(ark)

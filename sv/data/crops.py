@@ -6,6 +6,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+from sv.data.ark import MatrixReader
+
+
+class ArchivedRows:
+    """The rows of matrices in archives, one matrix below the other, read when they are asked for.
+
+    >>> x_CD = ArchivedRows(["xvector.ark:5", "xvector.ark:7701"], np.array([10, 8]), dim=192)
+    >>> x_CD[[9, 10, 11]].shape
+    (3, 192)
+
+    Indexed as an array is, by a slice or by row numbers of any shape; of a set's crops, which may be gigabytes, a few
+    matrices are needed at a time. Raises DataError as `MatrixReader` does.
+
+    Args:
+        values: the matrices, as a scp names them.
+        size_N: how many rows each has, int (N,).
+        dim: numbers a row.
+        dtype: of what is given; the archive's precision.
+    """
+
+    def __init__(self, values: Sequence[str], size_N: np.ndarray, dim: int, dtype: DTypeLike = np.float32) -> None:
+        self._values, self._end_N = values, np.cumsum(size_N)
+        self._start_N = self._end_N - size_N
+        self.shape, self.dtype = (int(self._end_N[-1]), dim), np.dtype(dtype)
+        self.nbytes = self.shape[0] * dim * self.dtype.itemsize
+        self._reader = MatrixReader()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        """The rows asked for, (…, D); a matrix of which several follow each other is read once for them."""
+        row_R = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, int)
+        flat_R = row_R.reshape(-1)
+        number_R = np.searchsorted(self._end_N, flat_R, side="right")
+        x_RD = np.empty((len(flat_R), self.shape[1]), self.dtype)
+        cuts = np.flatnonzero(np.diff(number_R)) + 1
+        for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(flat_R)], strict=True):
+            if first < last:
+                number = number_R[first]
+                x_RD[first:last] = self._reader.read(self._values[number])[flat_R[first:last] - self._start_N[number]]
+        return x_RD.reshape(*row_R.shape, self.shape[1])
 
 
 @dataclass(frozen=True)
@@ -16,10 +60,11 @@ class Crops:
     >>> len(crops), crops.take([1]).rows()
     (2, array([10, 11, 12, 13, 14, 15, 16, 17]))
 
-    `x_CD` is of all crops, (C, D), in the precision of the archive. Some of the utterances share it with all.
+    `x_CD` is of all crops, (C, D), in the precision of the archive, or reads them there (`ArchivedRows`). Some of the
+    utterances share it with all.
     """
 
-    x_CD: np.ndarray
+    x_CD: np.ndarray | ArchivedRows
     start_N: np.ndarray
     size_N: np.ndarray
 

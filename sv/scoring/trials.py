@@ -9,11 +9,11 @@ import numpy as np
 
 from sv.backends.backend import Backend
 from sv.backends.scorer import Scorer
-from sv.data.atomic import atomic_write
 from sv.data.tables import read_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+from sv.scoring.score_files import read_score_text, write_score_lines
 
 BLOCK_SCORES = 1 << 22  # scores of a matrix that are held at once, 32 MiB
 BLOCK_PAIRS = 512  # trials whose vectors are gathered at once: what a core's cache holds
@@ -31,9 +31,14 @@ def score_trials(backend: Backend, enrol: Vectors, test: Vectors, trials: Trials
     trials.require(enrol_row.keys(), test_row.keys(), "an embedding")
     models, model_N = np.unique([enrol_row[key] for key in trials.enrol], return_inverse=True)
     tests, test_N = np.unique([test_row[key] for key in trials.test], return_inverse=True)
-    scorer = backend.scorer(enrol.take(models), test.take(tests))
-    few_pairs = len(trials) * scorer.pair_cost < len(models) * len(tests)
-    scores_N = (_by_pairs if few_pairs else _by_blocks)(scorer, model_N, test_N)
+    few_pairs = len(trials) * backend.pair_cost < len(models) * len(tests)
+    if few_pairs and enrol is test:  # then most are on both sides, and what is made of them is kept once
+        used = np.union1d(models, tests)
+        model_N, test_N = np.searchsorted(used, models)[model_N], np.searchsorted(used, tests)[test_N]
+        one = other = enrol.take(used)
+    else:
+        one, other = enrol.take(models), test.take(tests)
+    scores_N = (_by_pairs if few_pairs else _by_blocks)(backend.scorer(one, other), model_N, test_N)
     if not np.isfinite(scores_N).all():
         worst = int(np.flatnonzero(~np.isfinite(scores_N))[0])
         raise DataError(f"the score of trial {trials.enrol[worst]} {trials.test[worst]} is not a number")
@@ -73,27 +78,20 @@ def scored_trials(trials: Trials, dropped: Path) -> Trials:
     return trials.with_ids(set(trials.enrol) - gone, set(trials.test) - gone)[0]
 
 
-def write_scores(path: str | os.PathLike[str], trials: Trials, scores_N: np.ndarray) -> None:
-    """Write `enrol test score` lines in the list's order."""
-    with atomic_write(path) as out:
-        out.writelines(
-            f"{e} {t} {s:.6f}\n" for e, t, s in zip(trials.enrol, trials.test, scores_N.tolist(), strict=True)
-        )
+def write_scores(path: str | os.PathLike[str], trials: Trials, scores_N: np.ndarray, compress: bool = False) -> Path:
+    """Write `enrol test score` lines in the list's order, to PATH or, compressed, to PATH.gz; the file written."""
+    lines = (f"{e} {t} {s:.6f}\n" for e, t, s in zip(trials.enrol, trials.test, scores_N.tolist(), strict=True))
+    return write_score_lines(Path(path), lines, compress)
 
 
 def read_scores(path: str | os.PathLike[str], trials: Trials) -> np.ndarray:
-    """The scores (N,) of a trial list, joined by both ids whatever the file's order.
+    """The scores (N,) of a trial list, of PATH or PATH.gz, joined by both ids whatever the file's order.
 
     Raises DataError for a missing file, a malformed line, a trial with two scores, a score that is not a number, and
     trials without a score.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); score first (stage 7)") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    text = read_score_text(path)
     scores_N = _in_order(text, trials)
     if scores_N is not None and not trials.has_repeats:
         return scores_N

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, product
 from typing import Protocol
 
 import numpy as np
@@ -104,7 +105,7 @@ def batches(
     loader = torch.utils.data.DataLoader(
         ChunkLoader(sampler, reader, unlabelled, augment),
         batch_size=None,
-        sampler=[(epoch, index) for epoch in range(first_epoch, epochs) for index in range(len(sampler))][first_step:],
+        sampler=islice(product(range(first_epoch, epochs), range(len(sampler))), first_step, None),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread if workers else None,

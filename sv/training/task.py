@@ -12,8 +12,8 @@ import torch
 
 from sv.augment.online import OnlineAugmenter
 from sv.augment.online_config import OnlineAugmentation
-from sv.data.datadir import DataDir, write_dropped
-from sv.data.tables import first_few
+from sv.data.datadir import write_dropped
+from sv.data.tables import first_few, read_table
 from sv.errors import ConfigError, DataError
 from sv.losses.domain import DomainHead
 from sv.models.build import build_head, build_model
@@ -203,7 +203,7 @@ def same_bytes_each_time() -> None:
 
 def read_set(source: Source) -> tuple[Reader, dict[str, str]]:
     """The reader of a set, and the speakers of what it reads. Raises DataError if they are not all known."""
-    reader, utt2spk = source.reader(), DataDir.read(source.folder).utt2spk
+    reader, utt2spk = source.reader(), read_table(source.folder / "utt2spk")
     if unknown := reader.num_frames.keys() - utt2spk.keys():
         raise DataError(f"{source.folder}/utt2spk: no speaker for {len(unknown)} utterances: {first_few(unknown)}")
     return reader, utt2spk

@@ -1,5 +1,6 @@
 """./run.sh from end to end, on a tiny synthetic corpus: every recipe, reruns, and systems made of others."""
 
+import gzip
 import json
 import os
 import re
@@ -305,7 +306,7 @@ def test_list_names_recipes_systems_back_ends_and_stages(run_sh):
 
 @pytest.fixture(scope="module")
 def lenient(run_sh, corpus, tmp_path_factory):
-    """A whole run that forgives bad audio, a wav of either part being cut: two systems, compressed features.
+    """A whole run that forgives bad audio, a wav of either part being cut: two systems, features and scores compressed.
 
     Returns what it said, its work folder (with a space in its name) and the two.
     """
@@ -317,7 +318,7 @@ def lenient(run_sh, corpus, tmp_path_factory):
         wav.write_bytes(wav.read_bytes()[:5000])
     result = run_sh(
         *("--data-root", f"mini={tree}", "--work", folder / "a work", "--systems", "xvector-small,vox1-xvector"),
-        *("--compress", "--drop-bad-audio", *SMALL_EMBEDDING, *TINY),
+        *("--compress", "--compress-scores", "--drop-bad-audio", *SMALL_EMBEDDING, *TINY),
         *("--set", "augment=null", "--set", "training.min_utt_s=0", "--set", "training.min_speaker_utts=1"),
     )
     assert result.returncode == 0, result.stdout + result.stderr
@@ -332,7 +333,8 @@ def test_bad_recordings_are_dropped_and_listed_if_asked(lenient):
     listed = (work / "data/mini/vox1_test/trials_mini_synthetic").read_text().count("\n")
     utt = "-".join(cut[1].with_suffix("").parts[-3:])
     for row in json.loads((work / "exp/mini/report/results.json").read_text()):
-        scores = (work / f"exp/mini/{row['system']}/seed1/scores/mini_synthetic.{row['backend']}").read_text()
+        folder = work / f"exp/mini/{row['system']}/seed1/scores"
+        scores = gzip.decompress((folder / f"mini_synthetic.{row['backend']}.gz").read_bytes()).decode()
         assert 0 < scores.count("\n") < listed
         assert utt not in scores
 

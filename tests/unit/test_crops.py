@@ -9,7 +9,9 @@ from commands import run_command
 from embedding_sets import of_crops, unnamed, write_set
 from runs import made_run
 
+import sv.backends.cosine
 import sv.backends.euclidean
+import sv.data.vectors
 import sv.scoring.trials
 from sv.backends.backend import train_backend
 from sv.data.tables import write_table
@@ -85,6 +87,26 @@ def test_a_score_is_the_mean_over_all_pairs_of_crops(monkeypatch, kind, name, si
     # Crops are kept in single precision once they are projected; the distance of a crop to itself is 1e-8.
     exact = {"cosine": 1e-12, "euclidean": 1e-8 if name == "plain" else 1e-6}[kind]
     assert score_trials(backend, vectors.means(models), vectors, trials) == pytest.approx(expected, abs=exact)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_crops_that_stay_in_the_archive_score_the_same_to_the_last_bit(tmp_path, monkeypatch, kind, name, dense):
+    """Of a set against itself and against another, by a list of every pair and by one of few."""
+    monkeypatch.setattr(sv.backends.cosine, "BLOCK_UTTERANCES", 3)
+    monkeypatch.setattr(sv.backends.euclidean, "TILE_PAIRS", 4)
+    utts = utterances(60, "unlike")
+    keys = sorted(utts)
+    pairs = list(itertools.product(keys, keys)) if dense else list(zip(keys, keys[::-1], strict=True))
+    trials = Trials([enrol for enrol, _ in pairs], [test for _, test in pairs], None)
+    backend, scp = trained(kind, **SETTINGS[name]), write_set(tmp_path, utts)
+    here = Vectors.read(scp, crops=True)
+    monkeypatch.setattr(sv.data.vectors, "CROPS_IN_MEMORY", 0)
+    there = Vectors.read(scp, crops=True)
+    expected = score_trials(backend, here, here, trials)
+    for sides in ((there, there), (there, here), (here, there)):
+        np.testing.assert_array_equal(score_trials(backend, *sides, trials), expected)
 
 
 def test_distance_of_crops_that_are_all_but_the_same_is_exact_to_the_sixth_digit():

@@ -83,6 +83,18 @@ def test_sparse_list_is_scored_by_pairs_and_dense_one_by_blocks(backend, monkeyp
     assert used == ["_by_pairs", "_by_blocks"]
 
 
+def test_a_set_against_itself_by_few_pairs_is_one_side_and_scores_as_against_a_copy(backend, monkeypatch):
+    """The utterances that a list names, of which some are models, some tests and some both."""
+    both, honest = vectors(2000), type(backend).scorer
+    trials = random_trials(200, both.take(np.arange(400, 1500)), both.take(np.arange(1300, 1900)))
+    sides = []
+    monkeypatch.setattr(type(backend), "scorer", lambda *given: sides.append(given[1:]) or honest(*given))
+    expected = score_trials(backend, both, replace(both), trials)
+    assert score_trials(backend, both, both, trials) == pytest.approx(expected, abs=1e-12)
+    assert [one is other for one, other in sides] == [False, True]
+    assert sorted(sides[1][0].keys) == sorted({*trials.enrol, *trials.test})
+
+
 def test_ids_are_joined_by_name_whatever_the_order(backend):
     test = vectors(20)
     trials = random_trials(60, test, test)

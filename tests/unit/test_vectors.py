@@ -9,9 +9,13 @@ import pytest
 from embedding_sets import write_set
 
 import sv.data.vectors
+from sv.data.ark import ArkWriter
+from sv.data.crops import ArchivedRows
 from sv.data.tables import read_table, write_table
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+
+RNG = np.random.default_rng(0)
 
 
 def test_vectors_are_read_by_key(tmp_path):
@@ -89,6 +93,47 @@ def test_a_matrix_is_read_as_the_mean_over_its_crops_and_keeps_them_where_asked(
     assert [kept.crops.x_CD[kept.crops.take([n]).rows()].tolist() for n in range(3)] == [
         MATRICES[key] for key in kept.keys
     ]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_in_archives_are_those_of_the_matrices_below_each_other(tmp_path, dtype):
+    """By slices, by numbers in any order, some twice, and of two dimensions; in the archive's precision."""
+    matrices = [RNG.normal(size=(size, 3)).astype(dtype) for size in (2, 1, 4, 3)]
+    with ArkWriter(tmp_path / "x", dtype=dtype) as archive:
+        for number, matrix in enumerate(matrices):
+            archive.write(f"{number}", matrix)
+    values = list(read_table(tmp_path / "x.scp").values())
+    rows, expected = ArchivedRows(values, np.array([2, 1, 4, 3]), 3, dtype), np.concatenate(matrices)
+    assert (len(rows), rows.shape, rows.dtype, rows.nbytes) == (10, (10, 3), expected.dtype, expected.nbytes)
+    for which in (slice(None), slice(3, 9), slice(9, 40), [9, 0, 0, 5, 4, 2], RNG.integers(0, 10, (4, 5)), []):
+        np.testing.assert_array_equal(rows[which], expected[which], strict=True)
+
+
+def test_many_crops_stay_in_the_archive_and_are_the_same(tmp_path, monkeypatch):
+    scp = write_set(tmp_path, MATRICES)
+    few = Vectors.read(scp, crops=True)
+    monkeypatch.setattr(sv.data.vectors, "CROPS_IN_MEMORY", few.crops.x_CD.nbytes - 1)
+    many = Vectors.read(scp, crops=True)
+    assert isinstance(few.crops.x_CD, np.ndarray)
+    assert isinstance(many.crops.x_CD, ArchivedRows)
+    np.testing.assert_array_equal(many.crops.x_CD[:], few.crops.x_CD, strict=True)
+    np.testing.assert_array_equal(many.take([2, 0]).of_row(1).x_ND, few.take([2, 0]).of_row(1).x_ND, strict=True)
+
+
+def test_only_the_keys_asked_for_are_read_where_they_are_there(tmp_path):
+    """Whatever their order, and though another one is damaged."""
+    scp = write_set(tmp_path, {"a": [1, 2], "b": [3, 4], "c": [5, 6]})
+    write_table(scp, {**read_table(scp), "b": "nowhere.ark:5"})
+    vectors = Vectors.read(scp, only=["c", "a", "gone"])
+    assert vectors.keys == ["a", "c"]
+    assert vectors.x_ND.tolist() == [[1, 2], [5, 6]]
+
+
+def test_all_of_a_set_in_its_order_are_not_copied(tmp_path):
+    vectors = Vectors.read(write_set(tmp_path, MATRICES))
+    assert vectors.take(np.arange(3)).x_ND is vectors.x_ND
+    assert vectors.take([0, 2, 1]).keys == ["a", "c", "b"]
+    assert vectors.take([0, 1]).keys == ["a", "b"]
 
 
 def test_a_vector_is_its_own_crop(tmp_path):
