@@ -202,6 +202,7 @@ planned_runs=()                  # the runs' folders: all, each after those that
 networks=() ivectors=()          # those that stages 4 and 3 train,
 extracted=() scored=()           # whose embeddings stage 5 extracts; with back ends and scores of their own,
 declare -A learnt=() adapts=()   # of those whose embeddings back ends learn from, or that adapt to others: yes,
+declare -A normalises=()         # of those whose scores, or whose embeddings', are normalised by a cohort's: yes,
 ensembles=() runs=()             # of scores of others; those of the systems asked for, which stages 8 and 9 are about
 features=() vads=()              # FEATURE and FEATURE/VAD, each once
 rates=()                         # of the recordings that networks read themselves, each once
@@ -215,6 +216,7 @@ while IFS=$'\t' read -r folder feature vad augment rate online tasks; do
   [[ ,$tasks, != *,extracted,* ]] || extracted+=("$folder")
   [[ ,$tasks, != *,learnt,* ]]    || learnt[$folder]=yes
   [[ ,$tasks, != *,adapts,* ]]    || adapts[$folder]=yes
+  [[ ,$tasks, != *,normalises,* ]] || normalises[$folder]=yes
   [[ ,$tasks, != *,scored,* ]]    || scored+=("$folder")
   [[ ,$tasks, != *,ensemble,* ]]  || ensembles+=("$folder")
   [[ ,$tasks, != *,asked,* ]]     || runs+=("$folder")

@@ -17,9 +17,10 @@ from sv.systems.system import Link, System
 from sv.yaml_errors import nearest
 
 # What is done with a run: it is trained as a network or an extractor, its embeddings are extracted, and of the training
-# set too as back ends learn from them, it or a back end on its embeddings learns from unlabelled speech of another
-# domain, it is scored by its own back ends or as an ensemble, and was asked for.
-TASKS = ("network", "ivector", "extracted", "learnt", "adapts", "scored", "ensemble", "asked")
+# set too as back ends learn from them, and of a cohort as scores are normalised by it, it or a back end on its
+# embeddings learns from unlabelled speech of another domain, it is scored by its own back ends or as an ensemble, and
+# was asked for.
+TASKS = ("network", "ivector", "extracted", "learnt", "normalises", "adapts", "scored", "ensemble", "asked")
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,9 @@ def plan(
         embedder = system.embeddings_of or name  # its own embeddings or those of the system that it names
         if "scored" in done and system.learns:
             tasks[embedder, seed].add("learnt")
+        if "scored" in done and system.normalises:
+            tasks[name, seed].add("normalises")
+            tasks[embedder, seed].add("normalises")
         if "scored" in done and run.needs_adapt():
             tasks[name, seed].add("adapts")
             tasks[embedder, seed].add("adapts")

@@ -97,8 +97,8 @@ run_stages() {
   calibration=$data/sre16_dev_test/trials_dev      # of other people, in other languages
   [[ -e $calibration ]] || calibration=''
 
-  major=()                                         # of the unlabelled calls the UBM is trained, and some adapt to them
-  [[ -z $adapt && -z ${ivectors[*]} ]] || major=(sre16_major)
+  major=()         # the unlabelled calls: the UBM is trained on them, some adapt to them, and they are the cohort
+  [[ -z $adapt && -z ${ivectors[*]} && -z ${normalises[*]} ]] || major=(sre16_major)
 
   stage 1 "features and VAD" && make_features swbd_sre_train swbd_sre_valid "${major[@]}" sre16_eval_enroll sre16_eval_test \
     ${calibration:+sre16_dev_enroll sre16_dev_test}
@@ -120,8 +120,8 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} ${adapts[$run]:+sre16_major} sre16_eval_enroll sre16_eval_test \
-        ${calibration:+sre16_dev_enroll sre16_dev_test}; do
+      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} ${adapts[$run]:+sre16_major} ${normalises[$run]:+sre16_major} \
+        sre16_eval_enroll sre16_eval_test ${calibration:+sre16_dev_enroll sre16_dev_test}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -129,7 +129,8 @@ run_stages() {
 
   stage 6 "back ends, of SRE's speakers alone" && {
     for run in "${scored[@]}"; do
-      steps/train_backends.sh --train "$(train_set swbd_sre_train "$run")" --speakers-of "$data/sre" --adapt sre16_major "$run"
+      steps/train_backends.sh --train "$(train_set swbd_sre_train "$run")" --speakers-of "$data/sre" --adapt sre16_major \
+        --cohort sre16_major "$run"
     done
   }
 

@@ -25,6 +25,9 @@ run_stages() {
     calibration=(vox2_calibration) calibrate_on=(--calibration "$data/vox2_calibration/trials_calibration")
   }
 
+  cohort=()                               # ten utterances of every speaker, if scores are normalised by them
+  ((${#normalises[@]} == 0)) || cohort=(vox2_cohort)
+
   stage 0 "data: sets and trial lists, sessions held out" && {
     "$SV_PYTHON" local/prepare_voxceleb2.py "${root[voxceleb2]}" "$data"
     "$SV_PYTHON" local/prepare_voxceleb1_eval.py ${root[voxceleb1_cd]:+--cd "${root[voxceleb1_cd]}"} "${root[voxceleb1]}" "$data"
@@ -37,6 +40,9 @@ run_stages() {
     fi
     steps/hold_out.sh      "${hold_out[@]}" "$data/$dev" "$data/vox2_train" "$data/vox2_valid"
     steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox2_train"
+    for set in "${cohort[@]}"; do
+      steps/subset_data.sh --per-speaker 10 "$data/vox2_train" "$data/$set"
+    done
     steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "$data/vox2_valid"
     for set in "${calibration[@]}"; do
       steps/validate_data.sh --nj "$nj" --audio --rate 16000 "${check_options[@]}" "${apart[@]}" "$data/$set"
@@ -51,7 +57,7 @@ run_stages() {
 
   [[ -z $tune_on || ! -e $data/${tune_on}_other ]] || tune_on+=_other   # another list than the published one
 
-  stage 1 "features and VAD" && make_features vox2_train vox2_valid "${calibration[@]}" ${adapt:+adapt} vox1_eval
+  stage 1 "features and VAD" && make_features vox2_train "${cohort[@]}" vox2_valid "${calibration[@]}" ${adapt:+adapt} vox1_eval
 
   stage 2 "augmentation" && augment_set vox2_train
   stage 3 "classical front end: UBM and i-vector extractor" && {
@@ -69,7 +75,7 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in ${learnt[$run]:+vox2_train} "${calibration[@]}" ${adapts[$run]:+adapt} vox1_eval; do
+      for set in ${learnt[$run]:+vox2_train} ${normalises[$run]:+vox2_cohort} "${calibration[@]}" ${adapts[$run]:+adapt} vox1_eval; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
@@ -77,7 +83,7 @@ run_stages() {
 
   stage 6 "back ends" && {
     for run in "${scored[@]}"; do
-      steps/train_backends.sh --train vox2_train ${adapts[$run]:+--adapt adapt} "$run"
+      steps/train_backends.sh --train vox2_train --cohort vox2_cohort ${adapts[$run]:+--adapt adapt} "$run"
     done
   }
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from sv.cli import Parser, run
-from sv.data.datadir import DataDir
+from sv.data.datadir import DataDir, set_files
 from sv.data.subsets import draw, draw_per_speaker, first, refuse_same
 from sv.data.tables import read_lines
 from sv.errors import ConfigError, DataError
+from sv.records import Step
 
 
 def main() -> None:
@@ -31,6 +32,20 @@ def main() -> None:
     if count is not None and count < 1:
         raise ConfigError(f"a number of utterances from 1 is wanted, not {count}")
     refuse_same(args.out, args.data)
+    lists = [path for path in (args.utterances, args.speakers, *args.without) if path]
+    files = set_files(args.data) or [args.data / "utt2spk"]
+    step = Step(
+        "subset_data",
+        args.out,
+        inputs=[*(file for file in files if not file.name.startswith("trials_")), *lists],
+        settings={
+            **{name: str(getattr(args, name)) for name in ("utterances", "speakers") if getattr(args, name)},
+            **{name: getattr(args, name) for name in ("first", "random", "per_speaker", "seed")},
+            "without": list(map(str, args.without)),
+        },
+    )
+    if step.skip():
+        return
 
     data = DataDir.read(args.data)
     kept = data.subset(
@@ -46,7 +61,9 @@ def main() -> None:
         kept = draw(kept, args.random, args.seed)
     elif args.per_speaker is not None:
         kept = draw_per_speaker(kept, args.per_speaker, args.seed)
+    step.begin()
     kept.write(args.out)
+    step.done(set_files(args.out), utterances=len(kept), speakers=kept.num_speakers)
     print(
         f"{args.out}: {len(kept)} of {len(data)} utterances, {kept.num_speakers} of {data.num_speakers} speakers"
         + few_of(kept, args.per_speaker)

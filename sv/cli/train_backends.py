@@ -14,6 +14,8 @@ from sv.data.vectors import Vectors
 from sv.errors import ConfigError, DataError
 from sv.records import Step, record_of
 from sv.run import Run
+from sv.scoring.cohort import cohort_of, write_cohort
+from sv.systems.normalisation import Normalisation
 
 
 def main() -> None:
@@ -21,6 +23,9 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     parser.add_argument("--train", required=True, metavar="SET", help="set whose embeddings they learn from")
     parser.add_argument("--adapt", metavar="SET", help="set whose embeddings, without labels, some back ends adapt to")
+    parser.add_argument(
+        "--cohort", metavar="SET", help="set whose embeddings scores are normalised by (None: the training set)"
+    )
     parser.add_argument(
         "--speakers-of",
         type=Path,
@@ -41,6 +46,7 @@ def main() -> None:
         )
     adapt_to = [record_of("extract", this.embeddings(args.adapt))] if args.adapt else []
     speakers = [args.speakers_of / "utt2spk"] if args.speakers_of else []
+    cohort = this.embeddings(args.cohort or args.train)
     steps = {
         name: Step(
             "train_backend",
@@ -49,6 +55,7 @@ def main() -> None:
                 *([record_of("extract", folder), folder / "utt2spk"] if settings.learns else []),
                 *(adapt_to if settings.needs_adapt else []),
                 *(speakers if settings.learns and settings.some_speakers else []),
+                *([record_of("extract", cohort), cohort / "utt2spk"] if settings.normalise else []),
             ],
             settings=settings.model_dump(mode="json"),
         )
@@ -67,7 +74,7 @@ def main() -> None:
         adapt_MD = Vectors.read(this.embeddings(args.adapt) / "xvector.scp").x_ND
     for name, step in waiting.items():
         settings = this.system.backends[name]
-        train(this, name, step, some if settings.some_speakers else everyone, adapt_MD)
+        train(this, name, step, some if settings.some_speakers else everyone, adapt_MD, cohort)
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,8 @@ def labelled(folder: Path) -> Labelled:
     return Labelled(vectors.x_ND, np.array([utt2spk[key] for key in vectors.keys]))
 
 
-def train(this: Run, name: str, step: Step, learnt: Labelled, adapt_MD: np.ndarray | None) -> None:
-    """Estimate one back end and say of what."""
+def train(this: Run, name: str, step: Step, learnt: Labelled, adapt_MD: np.ndarray | None, cohort: Path) -> None:
+    """Estimate one back end, keep its cohort beside it, and say of what."""
     settings, folder = this.system.backends[name], this.backend(name)
     speakers, speaker_N = np.unique(learnt.speaker_N, return_inverse=True)
     step.begin()
@@ -110,12 +117,27 @@ def train(this: Run, name: str, step: Step, learnt: Labelled, adapt_MD: np.ndarr
     except DataError as error:
         raise DataError(f"{this.path}: back end {name}: {error}") from None
     backend.save(folder)
+    normalised = keep_cohort(settings.normalise, labelled(cohort), folder) if settings.normalise else ""
     step.done(files_in(folder), embeddings=len(speaker_N), speakers=len(speakers))
     single = int((np.bincount(speaker_N) == 1).sum())
     counts = f"{len(speaker_N)} embeddings of {len(speakers)} speakers, {single} with a single one"
     adapted = f"adapted to {len(adapt_MD)}" if settings.needs_adapt else ""
-    said = ", ".join(filter(None, [counts if settings.learns else "", adapted]))
+    said = ", ".join(filter(None, [counts if settings.learns else "", adapted, normalised]))
     print(f"{folder}: {said or 'there is nothing to learn'}")
+
+
+def keep_cohort(settings: Normalisation, labelled: Labelled, folder: Path) -> str:
+    """Write a back end's cohort, and say what it is."""
+    cohort = cohort_of(settings, labelled.x_ND, labelled.speaker_N)
+    write_cohort(folder, cohort)
+    what = f"a cohort of {len(cohort.keys)} {settings.cohort}"
+    if not settings.top:
+        return what
+    return (
+        f"{what}, the nearest {settings.top}"
+        if settings.top < len(cohort.keys)
+        else f"{what}, all (top: {settings.top})"
+    )
 
 
 def files_in(folder: Path) -> list[Path]:

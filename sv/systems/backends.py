@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sv.settings import Fraction, NonNegativeFloat, PositiveInt, Strict
 from sv.systems.losses import ClassLoss, Softmax
+from sv.systems.normalisation import Normalisation
 from sv.systems.training import Adam, Exponential, Optimiser
 
 LengthNorm = Literal["none", "simple", "model"]
@@ -71,6 +72,7 @@ class ProjectedBackend(Strict):
     lda_dim: PositiveInt | None = None
     total_covariance_factor: Fraction = 0.0  # of LDA: how much of the total covariance stands in the within-class one
     whiten: bool = False  # in place of LDA: the training vectors' covariance becomes I
+    normalise: Normalisation | None = None  # of the scores, by those of a cohort
 
     @property
     def learns(self) -> bool:
@@ -183,6 +185,7 @@ class NetworkBackend(Strict):
     some_speakers: ClassVar[bool] = False
     compares_crops: ClassVar[bool] = False
     lda_dim: ClassVar[None] = None
+    normalise: ClassVar[None] = None
 
 
 Backend = Annotated[

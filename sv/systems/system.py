@@ -116,6 +116,11 @@ class System(Strict):
         return any(settings.learns for settings in self.backends.values())
 
     @property
+    def normalises(self) -> bool:
+        """Whether the scores of a back end are normalised by those of a cohort."""
+        return any(settings.normalise for settings in self.backends.values())
+
+    @property
     def compares(self) -> bool:
         """Whether its network compares pairs of utterances itself, without embeddings."""
         return isinstance(self.loss, BinaryPairs)
