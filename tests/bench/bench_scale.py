@@ -496,8 +496,8 @@ def draw(path: Path, known: dict[str, dict[str, dict]]) -> None:
         axis.grid(which="both", alpha=0.2)
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9, title="at the largest size", frameon=False)
     first, last = min(SIZES), max(SIZES)
-    axes[0].plot([first, last], [0.1, 0.1 * last / first], color="grey", linewidth=0.8, zorder=0)
-    axes[0].annotate("linear", (last, 0.1 * last / first), (-34, 4), textcoords="offset points", color="grey")
+    axes[0].plot([first, last], [0.004, 0.004 * last / first], color="grey", linewidth=0.8, zorder=0)
+    axes[0].annotate("linear", (last, 0.004 * last / first), (-34, -14), textcoords="offset points", color="grey")
     figure.savefig(path, dpi=110)
 
 
