@@ -160,7 +160,7 @@ def make_crops(work: Path, size: int) -> None:
 MADE = {"sets": make_sets, "audio": make_audio, "vectors": make_vectors, "crops": make_crops}
 NEEDS = {
     **dict.fromkeys(("recordings", "forked_worker", "spawned_worker"), ("sets", "audio")),
-    **dict.fromkeys(("score_vectors", "score_files", "figures", "bootstrap"), ("vectors",)),
+    **dict.fromkeys(("score_vectors", "score_asnorm", "score_files", "figures", "bootstrap"), ("vectors",)),
     **dict.fromkeys(("score_crops_cosine", "score_crops_euclidean"), ("crops",)),
 }
 
@@ -404,6 +404,16 @@ def scored(place: Path, clock: Clock, system: str) -> None:
 @step
 def score_vectors(place: Path, clock: Clock) -> None:
     scored(place, clock, "vectors")
+
+
+@step
+def score_asnorm(place: Path, clock: Clock) -> None:
+    """Scores in deviations of those of the 300 nearest of 6,000 speakers; of a smaller set, of fewer."""
+    from tests.bench.scale_sets import make_normalised
+
+    make_normalised(place)
+    fresh(place / "exp/asnorm/seed1/backend/cosine/cohort_statistics")
+    scored(place, clock, "asnorm")
 
 
 @step

@@ -18,13 +18,16 @@ import soundfile
 from sv.data.ark import ArkWriter
 from sv.data.datadir import DataDir
 from sv.data.tables import read_table, write_lines, write_table
+from sv.data.vectors import Vectors
 from sv.run import Run
+from sv.scoring.cohort import write_cohort
 from sv.systems.backends import CosineBackend, EuclideanBackend
+from sv.systems.normalisation import Normalisation
 from sv.systems.reading import load_system
 
 CONF = Path(__file__).parents[2] / "conf"
 UTTERANCES = 1_200_000
-TRIALS, TESTED, TESTED_SPEAKERS = 580_000, 145_000, 1_251
+TRIALS, TESTED, TESTED_SPEAKERS, COHORT = 580_000, 145_000, 1_251, 6_000
 DIM, CROPS = 512, 10
 RATE, LONGEST_S = 16000, 60
 LINKS = 50_000  # names that a file may have, on file systems that allow 65,000
@@ -146,3 +149,18 @@ def make_runs(exp: Path, test_set: Path, crops: bool) -> None:
     first, *others = (run.embeddings(test_set.name) / "xvector.scp" for run in runs)
     for scp in others:
         write_table(scp, read_table(first))
+
+
+def make_normalised(place: Path) -> None:
+    """A run beside `vectors`, of the same embeddings, whose scores a cohort normalises."""
+    system = load_system(CONF / "systems" / "voxsrc2020" / "Q1.yaml")
+    normalise = Normalisation(method="s", top=300)
+    cosine = CosineBackend(name="cosine", centre=None, normalise=normalise)
+    run = Run.plan(place / "exp", "asnorm", 1, system.model_copy(update={"backends": {"cosine": cosine}}))
+    run.write()
+    (vectors,) = (place / "exp/vectors/seed1/embeddings").glob("*/xvector.scp")
+    run.backend("cosine").mkdir(parents=True, exist_ok=True)
+    write_table(run.embeddings(vectors.parent.name) / "xvector.scp", read_table(vectors))
+    speakers = part(int(place.name), COHORT)
+    x_SD = 0.3 * np.random.default_rng(1).standard_normal((speakers, DIM))
+    write_cohort(run.backend("cosine"), Vectors([f"id{n:05d}" for n in range(speakers)], x_SD, np.ones(speakers, int)))
