@@ -70,12 +70,14 @@ def test_scores_are_those_of_a_loop_over_trials(backend, method, top, monkeypatc
 
     normalised = NormalisedBackend(backend, Normalisation(method=method, top=top), of, of)
     scorer = normalised.scorer(enrol, test)
-    np.testing.assert_allclose(scorer.block(0, 5), expected, atol=1e-5)
-    np.testing.assert_allclose(scorer.block(2, 4), expected[2:4], atol=1e-5)
+    np.testing.assert_allclose(scorer.block(0, 5), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scorer.block(2, 4), expected[2:4], rtol=1e-5, atol=1e-5)
     model_P, test_P = np.array([0, 0, 3, 4]), np.array([6, 1, 3, 0])
-    np.testing.assert_allclose(scorer.pairs(model_P, test_P), expected[model_P, test_P], atol=1e-5)
+    np.testing.assert_allclose(scorer.pairs(model_P, test_P), expected[model_P, test_P], rtol=1e-5, atol=1e-5)
     trials = Trials(["m004", "m000"], ["u006", "u002"], None)
-    np.testing.assert_allclose(score_trials(normalised, enrol, test, trials), expected[[4, 0], [6, 2]], atol=1e-5)
+    np.testing.assert_allclose(
+        score_trials(normalised, enrol, test, trials), expected[[4, 0], [6, 2]], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_trial_of_the_cohort_alone_has_mean_0_and_deviation_1(backend):
@@ -179,7 +181,7 @@ def test_the_commands_normalise_models_and_tests_by_the_cohort(run, tmp_path, mo
         expected = one_by_one(backend, enrol, test, cohort, settings.method, top)
         rows = [(enrol.index()[e], test.index()[t]) for e, t in zip(trials.enrol, trials.test, strict=True)]
         found = read_scores(run.scores("list", name), trials)
-        np.testing.assert_allclose(found, [expected[row] for row in rows], atol=1e-5)
+        np.testing.assert_allclose(found, [expected[row] for row in rows], rtol=1e-5, atol=1e-5)
     kept = sorted(path.name for path in (run.backend("asnorm") / "cohort_statistics").iterdir())
     assert kept == ["test.models.npz", "test.npz"]
     assert "unchanged, skipped" in run_command(monkeypatch, capsys, *score, tmp_path / "trials_list")[1]
