@@ -11,6 +11,7 @@ speakers are 40 independent things, however many trials are made of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,40 +85,22 @@ def bootstrap_ci(
             two speakers or a non-target trial within one; fewer than two speakers; no replicate usable.
         ConfigError: n_boot < 1 or level not within (0, 1).
     """
-    if n_boot < 1 or not 0 < level < 1:
-        raise ConfigError(f"bootstrap needs n_boot >= 1 and 0 < level < 1, not {n_boot} and {level}")
+    _require_sensible(n_boot, level)
     scores_N, is_target_N = checked_trials(scores, is_target)
     enrol_N, test_N, n_speakers = _speaker_numbers(enrol_speaker, test_speaker, is_target_N)
-    thresholds_K, k_N = np.unique(scores_N, return_inverse=True)
-
-    def by_score(chosen_N: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        """Threshold index and the two speakers of the chosen trials, by rising score."""
-        trials = np.flatnonzero(chosen_N)
-        trials = trials[np.argsort(k_N[trials], kind="stable")]
-        return k_N[trials], enrol_N[trials], test_N[trials]
-
-    target_k, target_speaker, _ = by_score(is_target_N)
-    nontarget_k, nontarget_enrol, nontarget_test = by_score(~is_target_N)
-
+    of_list = _Resampled(scores_N, is_target_N, enrol_N, test_N)
     everyone = Roc.from_scores(scores_N, is_target_N)
     estimates = {name: float(statistic(everyone)) for name, statistic in statistics.items()}
     values = {name: [] for name in statistics}
     n_used = 0
     for i in range(n_boot):
-        drawn = np.random.default_rng([seed, i]).integers(n_speakers, size=n_speakers)
-        copies = np.bincount(drawn, minlength=n_speakers).astype(np.float64)
-        target_K = np.bincount(target_k, copies[target_speaker], minlength=len(thresholds_K))
-        weights = copies[nontarget_enrol]
-        weights *= copies[nontarget_test]
-        nontarget_K = np.bincount(nontarget_k, weights, minlength=len(thresholds_K))
-        if not target_K.any() or not nontarget_K.any():
+        roc = of_list.roc(_copies(seed, i, n_speakers))
+        if roc is None:
             continue
         n_used += 1
-        roc = Roc.from_counts(thresholds_K, target_K, nontarget_K)
         for name, statistic in statistics.items():
             values[name].append(statistic(roc))
-    if not n_used:
-        raise DataError(f"none of {n_boot} draws of {n_speakers} speakers has target and non-target trials")
+    _require_some(n_used, n_boot, n_speakers)
     return BootstrapResult(
         estimates=estimates,
         intervals={name: _interval(np.sort(values[name]), estimates[name], level) for name in statistics},
@@ -127,15 +110,126 @@ def bootstrap_ci(
     )
 
 
+class Difference(NamedTuple):
+    """A figure of two systems on one list: `difference` is one's minus the other's."""
+
+    one: float
+    other: float
+    difference: float
+    interval: tuple[float, float]
+    p: float  # how often as large a difference, of either sign, would come where there is none
+
+
+def bootstrap_difference(
+    one: ArrayLike,
+    other: ArrayLike,
+    is_target: ArrayLike,
+    enrol_speaker: Sequence[str],
+    test_speaker: Sequence[str],
+    statistics: Mapping[str, Callable[[Roc], float]],
+    n_boot: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Difference]:
+    """What two systems' figures of a list differ by, paired: every replicate has the same speakers for both.
+
+    Speakers who are hard for one are hard for the other, so the difference varies less than either figure does, and
+    intervals of two figures that overlap say little of it. Draws, interval and arguments are as for `bootstrap_ci`;
+    `one` and `other` are the scores (N,) of the same trials. `p` is two-sided: the level at which the interval would
+    just touch 0, and no less than 1 / n_boot.
+
+    Raises what `bootstrap_ci` does.
+    """
+    _require_sensible(n_boot, level)
+    one_N, is_target_N = checked_trials(one, is_target)
+    other_N, _ = checked_trials(other, is_target)
+    enrol_N, test_N, n_speakers = _speaker_numbers(enrol_speaker, test_speaker, is_target_N)
+    systems = [_Resampled(scores_N, is_target_N, enrol_N, test_N) for scores_N in (one_N, other_N)]
+    values = {name: [] for name in statistics}
+    n_used = 0
+    for i in range(n_boot):
+        copies_S = _copies(seed, i, n_speakers)
+        rocs = [system.roc(copies_S) for system in systems]
+        if None in rocs:
+            continue
+        n_used += 1
+        for name, statistic in statistics.items():
+            values[name].append(statistic(rocs[0]) - statistic(rocs[1]))
+    _require_some(n_used, n_boot, n_speakers)
+    whole = [Roc.from_scores(scores_N, is_target_N) for scores_N in (one_N, other_N)]
+    found = {}
+    for name, statistic in statistics.items():
+        figures = [float(statistic(roc)) for roc in whole]
+        difference, sorted_values = figures[0] - figures[1], np.sort(values[name])
+        interval = _interval(sorted_values, difference, level)
+        found[name] = Difference(*figures, difference, interval, _p_value(sorted_values, difference))
+    return found
+
+
+class _Resampled:
+    """A list's trials sorted by score, to be weighted by how often their speakers are drawn."""
+
+    def __init__(self, scores_N: NDArray, is_target_N: NDArray, enrol_N: NDArray, test_N: NDArray) -> None:
+        self._thresholds_K, k_N = np.unique(scores_N, return_inverse=True)
+
+        def by_score(chosen_N: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+            """Threshold index and the two speakers of the chosen trials, by rising score."""
+            trials = np.flatnonzero(chosen_N)
+            trials = trials[np.argsort(k_N[trials], kind="stable")]
+            return k_N[trials], enrol_N[trials], test_N[trials]
+
+        self._target_k, self._target_speaker, _ = by_score(is_target_N)
+        self._nontarget_k, self._nontarget_enrol, self._nontarget_test = by_score(~is_target_N)
+
+    def roc(self, copies_S: NDArray) -> Roc | None:
+        """The list with so many copies of each speaker; None if it has no target or no non-target trial."""
+        size = len(self._thresholds_K)
+        target_K = np.bincount(self._target_k, copies_S[self._target_speaker], minlength=size)
+        weights = copies_S[self._nontarget_enrol]
+        weights *= copies_S[self._nontarget_test]
+        nontarget_K = np.bincount(self._nontarget_k, weights, minlength=size)
+        if not target_K.any() or not nontarget_K.any():
+            return None
+        return Roc.from_counts(self._thresholds_K, target_K, nontarget_K)
+
+
+def _copies(seed: int, i: int, n_speakers: int) -> NDArray:
+    """How often each speaker is drawn for replicate i, float (S,)."""
+    drawn = np.random.default_rng([seed, i]).integers(n_speakers, size=n_speakers)
+    return np.bincount(drawn, minlength=n_speakers).astype(np.float64)
+
+
+def _require_sensible(n_boot: int, level: float) -> None:
+    if n_boot < 1 or not 0 < level < 1:
+        raise ConfigError(f"bootstrap needs n_boot >= 1 and 0 < level < 1, not {n_boot} and {level}")
+
+
+def _require_some(n_used: int, n_boot: int, n_speakers: int) -> None:
+    if not n_used:
+        raise DataError(f"none of {n_boot} draws of {n_speakers} speakers has target and non-target trials")
+
+
 def _interval(sorted_values: NDArray, estimate: float, level: float) -> tuple[float, float]:
     """Bias-corrected percentile interval; its ends are replicates, nothing is interpolated."""
     n = len(sorted_values)
-    below = (np.sum(sorted_values < estimate) + np.sum(sorted_values <= estimate)) / (2 * n)
-    bias = ndtri(np.clip(below, 0.5 / n, 1 - 0.5 / n))
+    bias = _normal_place(sorted_values, estimate)
     tail = ndtri((1 - level) / 2)
     n_low, n_high = n * ndtr(2 * bias + tail), n * ndtr(2 * bias - tail)
     low, high = np.floor(n_low + 1e-9), np.ceil(n_high - 1e-9) - 1
     return tuple(float(sorted_values[int(np.clip(i, 0, n - 1))]) for i in (low, high))
+
+
+def _p_value(sorted_values: NDArray, estimate: float) -> float:
+    """The level of the bias-corrected interval that ends at 0, two-sided."""
+    beyond = _normal_place(sorted_values, 0.0) - 2 * _normal_place(sorted_values, estimate)
+    return float(np.clip(2 * ndtr(-abs(beyond)), 1 / len(sorted_values), 1))
+
+
+def _normal_place(sorted_values: NDArray, value: float) -> float:
+    """How many of the values lie below, half of those at it, as a normal deviate; half a value away from the ends."""
+    n = len(sorted_values)
+    below = (np.sum(sorted_values < value) + np.sum(sorted_values <= value)) / (2 * n)
+    return float(ndtri(np.clip(below, 0.5 / n, 1 - 0.5 / n)))
 
 
 def _speaker_numbers(

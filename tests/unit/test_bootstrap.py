@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from sv.bootstrap import bootstrap_ci
+from sv.bootstrap import bootstrap_ci, bootstrap_difference
 from sv.errors import ConfigError, DataError
 from sv.metrics import cllr, eer_rocch, min_dcf
 from sv.roc import Roc
@@ -147,3 +147,63 @@ def test_meaningless_options_are_refused():
     for options in ({"n_boot": 0}, {"level": 1.0}):
         with pytest.raises(ConfigError, match="bootstrap needs"):
             bootstrap_ci([1.0, 0.0], [True, False], ["a", "a"], ["a", "b"], FIGURES, **options)
+
+
+def two_systems(seed, better_by=0.0, n_speakers=20):
+    """Two systems on one list, that share what is hard; the first one's targets lie higher by so much."""
+    scores, is_target, enrol, test = trials_between(seed, n_speakers)
+    rng = np.random.default_rng([seed, 1])
+    one, other = (scores + 0.3 * rng.normal(size=len(scores)) for _ in range(2))
+    return one + better_by * is_target, other, is_target, enrol, test
+
+
+def test_a_difference_is_that_of_the_figures_and_its_replicates_those_of_single_lists():
+    """By keeping what each replicate of each system has; the interval is that of the differences."""
+    one, other, *rest = two_systems(3)
+    found = bootstrap_difference(one, other, *rest, FIGURES, n_boot=200, seed=4)
+    kept = []
+    for scores in (one, other):
+        seen = {name: [] for name in FIGURES}
+        keeping = {name: lambda roc, n=name, s=seen: (s[n].append(FIGURES[n](roc)), s[n][-1])[1] for name in FIGURES}
+        bootstrap_ci(scores, *rest, keeping, n_boot=200, seed=4)
+        kept.append({name: np.array(values) for name, values in seen.items()})
+    for name, of in found.items():
+        (first, *values_1), (second, *values_2) = kept[0][name], kept[1][name]
+        assert (of.one, of.other, of.difference) == pytest.approx((first, second, first - second))
+        differences = np.array(values_1) - np.array(values_2)
+        assert all(np.isclose(differences, end, atol=1e-12).any() for end in of.interval)
+        inside = np.mean((differences >= of.interval[0] - 1e-12) & (differences <= of.interval[1] + 1e-12))
+        assert 0.85 < inside <= 1  # bias-corrected, so not .95 of these
+
+
+def test_a_system_does_not_differ_from_itself():
+    one, _, *rest = two_systems(0)
+    for of in bootstrap_difference(one, one, *rest, FIGURES, n_boot=50).values():
+        assert (of.difference, of.interval, of.p) == (0, (0, 0), 1)
+
+
+def test_a_p_value_agrees_with_its_interval():
+    """Below .05 where the 95 % interval leaves out 0, above where it does not; the other way round but for the sign."""
+    for seed, better_by in enumerate((0, 0.1, 0.2, 0.4, 1)):
+        one, other, *rest = two_systems(seed, better_by)
+        found = bootstrap_difference(one, other, *rest, {"eer": eer_rocch}, n_boot=400)["eer"]
+        back = bootstrap_difference(other, one, *rest, {"eer": eer_rocch}, n_boot=400)["eer"]
+        low, high = found.interval
+        assert (found.p < 0.045) <= (low > 0 or high < 0) <= (found.p < 0.055)
+        assert back.difference == -found.difference
+        assert back.p == pytest.approx(found.p, abs=0.02)
+    assert found.p < 0.01
+
+
+def test_systems_that_are_as_good_differ_seldom():
+    """Of 100 pairs without a difference some five have p < .05, 20 speakers being few; pairing narrows intervals."""
+    told, widths = 0, []
+    for seed in range(100):
+        one, other, *rest = two_systems(seed)
+        of = bootstrap_difference(one, other, *rest, {"eer": eer_rocch}, n_boot=100)["eer"]
+        told += of.p < 0.05
+        if seed < 5:
+            low, high = bootstrap_ci(one, *rest, {"eer": eer_rocch}, n_boot=100).intervals["eer"]
+            widths.append((of.interval[1] - of.interval[0], high - low))
+    assert told <= 14
+    assert all(paired < 0.8 * alone for paired, alone in widths)
