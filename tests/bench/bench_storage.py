@@ -6,7 +6,8 @@ As many recordings as asked for, as long as VoxCeleb2's are (4 s and more, 7.8 s
 files below `--speech` or else noise, which FLAC does not make smaller. They are written as 16-bit WAV and, a twentieth
 of them, as AAC of 64 kbit/s in m4a; `steps/convert_audio.sh` makes the rest. `cold` is with nothing of the recordings
 in the page cache, `warm` right after it. The crops are those of one sampler and the same of each storage, which is
-checked. Of a network disk, where opening a file costs more than here, this says nothing. `--work DIR` is on the disk
+checked. Headers are opened by `steps/measure_audio.sh`, which starts within that time: of what was converted to, and of
+the m4a. Of a network disk, where opening a file costs more than here, this says nothing. `--work DIR` is on the disk
 that is measured.
 """
 
@@ -52,7 +53,9 @@ def main() -> None:
         seconds = make_sets(folder, args.speech, args.files)
         print(f"{args.files} recordings, {seconds / args.files:.1f} s in the mean: {args.speech or 'noise'}")
         print(f"load before: {os.getloadavg()[0]:.1f} (0 is a quiet machine); {os.cpu_count()} cores")
-        print(f"\n{'from':<6}{'to':<10}{'recordings/s':>13}{'x real time':>13}{'bytes/s of speech':>19}   (one job)")
+        print(
+            f"\n{'from':<6}{'to':<10}{'recordings/s':>13}{'x real time':>13}{'bytes/s of speech':>19}{'headers/s':>11}   (one job)"
+        )
         for source, form in (*(("wav", form) for form in FORMS[1:]), ("m4a", "flac"), ("m4a", "wav.ark")):
             convert(folder, source, form)
         print(f"\n{args.workers} workers, batches of {BATCH}, {args.crops} crops of {LENGTH / RATE:g} s")
@@ -120,10 +123,14 @@ def convert(folder: Path, source: str, form: str) -> None:
     since = time.perf_counter()
     command("convert_audio", "--to", form, "--rate", RATE, data, out)
     took = time.perf_counter() - since
-    command("measure_audio", "--rate", RATE, out)
+    headers = timed_headers(out)
+    if source == "m4a":
+        headers = timed_headers(data)
     seconds = sum(WaveReader(out, RATE).num_frames.values()) / RATE
     count, size = len(DataDir.read(out)), sum(map(os.path.getsize, files_below(out)))
-    print(f"{source:<6}{form:<10}{count / took:13.0f}{seconds / took:13.0f}{size / seconds:19.0f}")
+    print(
+        f"{source:<6}{form:<10}{count / took:13.0f}{seconds / took:13.0f}{size / seconds:19.0f}{count / headers:11.0f}"
+    )
 
 
 def command(name: str, *options: object) -> None:
