@@ -53,9 +53,7 @@ def main() -> None:
         seconds = make_sets(folder, args.speech, args.files)
         print(f"{args.files} recordings, {seconds / args.files:.1f} s in the mean: {args.speech or 'noise'}")
         print(f"load before: {os.getloadavg()[0]:.1f} (0 is a quiet machine); {os.cpu_count()} cores")
-        print(
-            f"\n{'from':<6}{'to':<10}{'recordings/s':>13}{'x real time':>13}{'bytes/s of speech':>19}{'headers/s':>11}   (one job)"
-        )
+        print(f"\none job\n{'from':<6}{'to':<10}{'recordings/s':>13}{'x real time':>13}{'bytes/s':>9}{'headers/s':>11}")
         for source, form in (*(("wav", form) for form in FORMS[1:]), ("m4a", "flac"), ("m4a", "wav.ark")):
             convert(folder, source, form)
         print(f"\n{args.workers} workers, batches of {BATCH}, {args.crops} crops of {LENGTH / RATE:g} s")
@@ -129,7 +127,7 @@ def convert(folder: Path, source: str, form: str) -> None:
     seconds = sum(WaveReader(out, RATE).num_frames.values()) / RATE
     count, size = len(DataDir.read(out)), sum(map(os.path.getsize, files_below(out)))
     print(
-        f"{source:<6}{form:<10}{count / took:13.0f}{seconds / took:13.0f}{size / seconds:19.0f}{count / headers:11.0f}"
+        f"{source:<6}{form:<10}{count / took:13.0f}{seconds / took:13.0f}{size / seconds:9.0f}{count / headers:11.0f}"
     )
 
 
