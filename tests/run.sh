@@ -31,4 +31,15 @@ echo "== lint"
 "$shellcheck" -x -P SCRIPTDIR run.sh path.sh .ci/run tests/run.sh steps/*.sh recipes/*/recipe.sh tests/unit/queue_like.sh
 
 echo "== tests"
-exec "$SV_PYTHON" -m pytest "${marker[@]}" "$@"
+(($# == 0)) || exec "$SV_PYTHON" -m pytest "${marker[@]}" "$@"
+
+# Whole runs beside the unit tests: either leaves a core idle for most of its time.
+whole_runs=$(mktemp)
+trap 'kill "$!" 2>/dev/null || true; rm -f "$whole_runs"' EXIT
+"$SV_PYTHON" -m pytest "${marker[@]}" tests/e2e >"$whole_runs" 2>&1 &
+failed=0
+"$SV_PYTHON" -m pytest "${marker[@]}" tests/unit || failed=1
+echo "== tests of whole runs"
+wait "$!" || failed=1
+cat "$whole_runs"
+exit "$failed"
