@@ -62,8 +62,9 @@ class Verifier:
     Decision(score=11.2, llr=4.1, threshold=2.9, accepted=True)
 
     Features, VAD, crops, embeddings and scores are those of stages 1, 5 and 7, by the settings that the run was trained
-    with; `conf/` is not looked at, and nothing is written to the run. What depends on an utterance's name, as dither
-    and the draws of a random pooling, depends on the file's, without its suffix.
+    with; `conf/` is not looked at, and nothing is written to the run. Features are not rounded as `--compress` rounds
+    them. What depends on an utterance's name, as dither and the draws of a random pooling, depends on the file's,
+    without its suffix.
 
     Args:
         run: a run, as `Run.open` gives it.

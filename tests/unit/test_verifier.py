@@ -354,7 +354,10 @@ def test_a_network_that_compares_pairs_has_no_embeddings(world, pairs):
 def test_what_is_asked_of_the_wrong_run_is_one_line(world, xvector, tmp_path):
     """Before anything is heard."""
     there = wav(world, "s0-4")
+    (tmp_path / "both.yaml").write_text("ensemble: {members: {xvector: 2}, backend: plda}")
+    both = made_run(tmp_path, "both", 1, load_system(tmp_path / "both.yaml"))
     for use, says in (
+        (lambda: Verifier(both), "is an ensemble .ensemble.: it has no backends of its own"),
         (lambda: Verifier.from_exp(tmp_path), "not a run"),
         (lambda: Verifier(made_run(tmp_path, "new", 1, xvector.system)), "its network is not trained to the end"),
         (lambda: Verifier(xvector, "lda"), "has no back end lda; it has cosine, plda, asnorm"),
