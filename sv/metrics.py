@@ -145,8 +145,18 @@ def min_dcf(roc: Roc, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -
     return min_dcf_point(roc, p_target, c_miss, c_fa).cost
 
 
+def bayes_threshold(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
+    """The log-likelihood ratio, in nats, from which on accepting costs least: log(c_fa (1 - p) / (c_miss p)).
+
+    Raises:
+        ConfigError: p_target not within (0, 1) or a cost not positive.
+    """
+    _normalised_costs(p_target, c_miss, c_fa)
+    return float(np.log(c_fa * (1 - p_target)) - np.log(c_miss * p_target))
+
+
 def act_dcf_point(roc: Roc, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> OperatingPoint:
-    """Normalised detection cost at the Bayes threshold log(c_fa (1 - p) / (c_miss p)), and the rates there.
+    """Normalised detection cost at `bayes_threshold`, and the rates there.
 
     For scores that are log-likelihood ratios (natural logarithm); of other scores it says nothing.
 
@@ -154,7 +164,7 @@ def act_dcf_point(roc: Roc, p_target: float, c_miss: float = 1.0, c_fa: float = 
         ConfigError: p_target not within (0, 1) or a cost not positive.
     """
     miss_weight, fa_weight = _normalised_costs(p_target, c_miss, c_fa)
-    threshold = float(np.log(c_fa * (1 - p_target)) - np.log(c_miss * p_target))
+    threshold = bayes_threshold(p_target, c_miss, c_fa)
     i = int(np.searchsorted(roc.thresholds_P, threshold, side="left"))
     return _operating_point(roc, i, miss_weight, fa_weight)._replace(threshold=threshold)
 

@@ -246,6 +246,26 @@ def holds(record: Path) -> bool:
     )
 
 
+def superseded(record: Path, within: Iterable[Path]) -> Path | None:
+    """The first of the records that a step's outputs go back to which is another one now; None if all are the same.
+
+    Records alone are looked at, those in the folders `within`, not the files that they name: these may have been taken
+    away. What is not there counts as unchanged.
+    """
+    stored, _ = _read(record)
+    folders = [Path(os.path.abspath(folder)) for folder in within]
+    for name, was in stored["inputs"].items() if stored else ():
+        path = Path(os.path.abspath(record.parent.parent / name))
+        if path.parent.name != FOLDER or not any(map(path.is_relative_to, folders)):
+            continue
+        now, _ = _read(path)
+        if now is not None and _of_outputs(now)[2:] != was[2:]:
+            return path
+        if earlier := superseded(path, folders):
+            return earlier
+    return None
+
+
 def settings_of(name: str, folder: Path) -> dict[str, Any] | None:
     """The settings that a folder was made with; None if it has no record."""
     stored, _ = _read(record_of(name, folder))
@@ -301,6 +321,11 @@ def _of_input(path: Path) -> Fingerprint:
                 if (folder / name).exists()
                 else f"{folder / name} is missing; run the stage that makes it again"
             )
+    return _of_outputs(stored)
+
+
+def _of_outputs(stored: dict[str, Any]) -> Fingerprint:
+    """The fingerprint of all outputs that a record names, as it has them."""
     digests = {name: was[2] for name, was in stored["outputs"].items()}
     return [len(digests), 0, hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()]
 

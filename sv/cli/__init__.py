@@ -57,6 +57,12 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
 
+    def add_verifier_options(self) -> None:
+        """The run, and how its network hears recordings: of every command that uses a trained system."""
+        self.add_argument("--ngpu", type=int, choices=(0, 1), help="0 is the CPU, 1 a GPU (None: a GPU if any)")
+        self.add_argument("--channel", type=int, help="of recordings with several, from 0")
+        self.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
+
     def add_held_out_option(self) -> None:
         """What a training is judged by."""
         self.add_argument(
@@ -65,6 +71,11 @@ class Parser(argparse.ArgumentParser):
             required=True,
             help="held out: other utterances of the same speakers, or other speakers",
         )
+
+
+def device_of(args: argparse.Namespace) -> str | None:
+    """Where a trained system hears recordings, of --ngpu: "cpu", "cuda" or, for any GPU, None."""
+    return None if args.ngpu is None else ("cpu", "cuda")[args.ngpu]
 
 
 def jobs_for(args: argparse.Namespace, utterances: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 from sv.cli import Parser, jobs_for, run
@@ -15,7 +16,7 @@ from sv.data.utterance_audio import UtteranceReader
 from sv.errors import DataError
 from sv.features.files import num_voiced_file, vad_file
 from sv.features.front_ends import read_feature_config
-from sv.features.vad import EnergyVad, WebRtcVad, read_vad_config, require_fit
+from sv.features.vad import WebRtcVad, read_vad_config, require_fit, voiced_frames
 from sv.features.waves import read_at_rate
 from sv.records import Step, record_of, settings_of
 from sv.step_jobs import part_done, run_jobs_of
@@ -138,13 +139,8 @@ def make_part(args: argparse.Namespace, feats: DataDir, out: Path) -> None:
     voiced: dict[str, int] = {}
     with ArkWriter(name) as archive, UtteranceReader(DataDir.read(args.data), args.allow_pipes) as audio:
         for utt in feats.utterances:
-            value = feats.tables["feats.scp"][utt]
-            if isinstance(vad, EnergyVad):
-                decisions_T = vad.voiced(reader.read(value)[:, 0])
-            else:
-                wave_N = read_at_rate(audio, utt, config)
-                centre_T = config.frame_centres(reader.num_rows(value))
-                decisions_T = vad.voiced(wave_N, int(config.sample_frequency), centre_T)
+            features_TD = reader.read(feats.tables["feats.scp"][utt])
+            decisions_T = voiced_frames(vad, features_TD, config, partial(read_at_rate, audio, utt, config))
             archive.write(utt, decisions_T)
             voiced[utt] = int(decisions_T.sum())
     write_table(f"{name}.utt2num_voiced", voiced)

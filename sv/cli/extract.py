@@ -6,22 +6,17 @@ One vector an utterance, or a matrix of those of its crops.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.parts import join_parts
 from sv.errors import ConfigError
+from sv.extractor import load_extractor
 from sv.records import Step, dry_run
 from sv.run import Run
-from sv.source import Reader, Source
+from sv.source import Source
 from sv.step_jobs import part_done, run_jobs_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
 
 
 def main() -> None:
@@ -82,10 +77,7 @@ def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDi
     if args.nj > 1:
         torch.set_num_threads(1)  # the jobs are the parallelism
     reader = source.reader()
-    if this.system.ivector:
-        what, fewest, extract = load_ivectors(this, device)
-    else:
-        what, fewest, extract = load_network(this, source, reader, device)
+    what, fewest, extract = load_extractor(this, source, reader.frames_per_s, device)
     num_frames = {utt: source.num_frames(reader.num_frames[utt]) for utt in feats.utterances}
     dropped = {
         utt: f"{frames} {'' if source.waveform else 'voiced '}{source.unit}, {what} needs {fewest}"
@@ -98,54 +90,6 @@ def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDi
             archive.write(utt, vector)
     write_dropped(f"{name}.dropped", dropped)
     print(f"{len(feats) - len(dropped)} embeddings, {len(dropped)} dropped")
-
-
-Extract = Callable[[Reader, Iterable[str]], Iterator[tuple[str, "np.ndarray"]]]
-
-
-def load_network(this: Run, source: Source, reader: Reader, device: torch.device) -> tuple[str, int, Extract]:
-    """What extracts, the fewest frames that it takes, and the extraction itself: a network's embeddings.
-
-    Raises a UserError if the network is not there, or takes more frames than a crop has.
-    """
-    from sv.models.extraction import crop_embeddings, embeddings, wave_embeddings
-    from sv.training.checkpoint import load_model
-
-    model = load_model(this).to(device)
-    crops, prepare = this.system.extraction.crops, source.prepare(device)
-    length = round(crops.length_s * reader.frames_per_s) if crops else 0
-    if crops and (frames := source.num_frames(length)) < model.min_frames:
-        raise ConfigError(
-            f"{this.path}: extraction.crops.length_s: {crops.length_s:g} s are {frames} {source.unit}, the network"
-            f" needs {model.min_frames}"
-        )
-
-    def extract(reader: Reader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
-        if crops:
-            return crop_embeddings(model, reader, utts, device, crops.count, length, prepare)
-        if source.waveform:
-            return wave_embeddings(model, reader, utts, device, prepare, this.seed, this.system.extraction.draws)
-        return embeddings(model, reader, utts, device)
-
-    return "the network", 1 if crops else model.min_frames, extract
-
-
-def load_ivectors(this: Run, device: torch.device) -> tuple[str, int, Extract]:
-    """As `load_network`, of i-vectors."""
-    from sv.backends.ivector import StatsStream, extract, ubm_posteriors
-    from sv.backends.kaldi_gmm import read_extractor, read_full_gmm
-
-    settings = this.system.ivector
-    full = read_full_gmm(this.path / "final.ubm")
-    extractor = read_extractor(this.path / "final.ie").to(device)
-    posteriors = ubm_posteriors(full, None, settings.num_gselect, settings.min_post)
-
-    def ivectors(reader: Reader, utts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
-        frames = ((utt, reader.whole(utt)) for utt in sorted(utts))
-        stats = StatsStream(frames, posteriors, full.num_gauss, device=device)
-        return extract(extractor, stats, this.system.extraction.acoustic_weight, this.system.extraction.max_count)
-
-    return "an i-vector", 1, ivectors
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
-from sv.backends.backend import Backend, load_backend
+from sv.backends.backend import Backend
 from sv.cli import Parser, run
 from sv.data.datadir import write_dropped
 from sv.data.tables import first_few, read_table
@@ -14,9 +14,8 @@ from sv.data.vectors import Vectors
 from sv.errors import DataError
 from sv.records import Step, dry_run, record_of
 from sv.run import Run
-from sv.scoring.cohort import CohortStatistics
+from sv.scoring.cohort import KeptStatistics, whole_backend
 from sv.scoring.dropped import drop_records, recorded_drops
-from sv.scoring.normalisation import NormalisedBackend
 from sv.scoring.score_files import bring_into_form
 from sv.scoring.trials import score_trials, write_scores
 
@@ -99,7 +98,7 @@ def main() -> None:
     for backend_name, step in waiting.items():
         step.begin()
         settings = this.system.backends[backend_name]
-        backend = whole_backend(args, this, backend_name)
+        backend = backend_of(args, this, backend_name)
         row = getattr(settings, "row", None)
         scores_N = score_trials(backend, *(sides(row) if row else of_all_rows), trials)
         out = write_scores(this.scores(name, backend_name), trials, scores_N, args.compress)
@@ -126,21 +125,15 @@ def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Ste
     )
 
 
-def whole_backend(args: argparse.Namespace, this: Run, name: str) -> Backend:
-    """A trained back end, with the normalisation of its scores if its settings ask for one."""
-    settings, folder = this.system.backends[name], this.backend(name)
-    backend = load_backend(settings, folder)
-    if not settings.normalise:
-        return backend
+def backend_of(args: argparse.Namespace, this: Run, name: str) -> Backend:
+    """A trained back end; statistics of the sets against its cohort, where it has one, are kept beside it."""
+    folder = this.backend(name)
 
-    def statistics(set_name: str, models: Path | None) -> CohortStatistics:
+    def kept(set_name: str, models: Path | None) -> KeptStatistics:
         made_of = [record_of("extract", this.embeddings(set_name)), record_of("train_backend", folder)]
-        file = f"{set_name}.models" if models else set_name
-        inputs = [*made_of, *([models] if models else [])]
-        return CohortStatistics(backend, settings.normalise, folder, file, inputs)
+        return KeptStatistics(f"{set_name}.models" if models else set_name, [*made_of, *([models] if models else [])])
 
-    of_models, of_tests = statistics(args.enrol, args.models), statistics(args.test, None)
-    return NormalisedBackend(backend, settings.normalise, of_models, of_tests)
+    return whole_backend(this.system.backends[name], folder, kept(args.enrol, args.models), kept(args.test, None))
 
 
 def read_sides(

@@ -81,6 +81,14 @@ class Vectors:
         x_CD = archived[:] if archived.nbytes <= CROPS_IN_MEMORY else archived
         return cls(keys, x_ND, np.ones(len(keys), int), Crops(x_CD, np.cumsum(size_N) - size_N, size_N))
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Vectors:
+        """Of arrays in memory: a vector (D,) of each key or, of each, a matrix (crops, D), whose crops are there."""
+        keys = sorted(arrays)
+        x_ND = np.stack([np.atleast_2d(arrays[key]).mean(0, dtype=np.float64) for key in keys])
+        crops = Crops.of([arrays[key] for key in keys]) if arrays[keys[0]].ndim == 2 else None
+        return cls(keys, x_ND, np.ones(len(keys), int), crops)
+
     def own_crops(self) -> Crops:
         """The crops or, of a set of vectors, each vector as its one crop."""
         return self.crops or Crops.single(self.x_ND)

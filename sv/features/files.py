@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from sv.features.deltas import add_deltas
 from sv.features.front_ends import read_feature_config
 from sv.records import record_of, settings_of
 from sv.systems.system import System
+
+ReadRows = Callable[[int, int], np.ndarray]
 
 
 def vad_file(name: str) -> str:
@@ -44,6 +47,44 @@ def front_end(folder: Path, vad: str | None) -> dict[str, Any]:
         "features": dataclasses.asdict(config),
         "vad": settings_of(f"compute_vad_{vad}", folder) if vad else None,
     }
+
+
+class Processing(NamedTuple):
+    """What is done to an utterance's frames before a network sees them; the options are those of `FeatureReader`."""
+
+    cmn_window: int | None = None
+    norm_vars: bool = False
+    deltas: tuple[int, int] | None = None
+
+    @classmethod
+    def of_system(cls, system: System) -> Processing:
+        """That of a system."""
+        cmn = system.cmn
+        deltas = system.deltas and (system.deltas.order, system.deltas.window)
+        return cls(cmn.window if cmn else None, bool(cmn and cmn.norm_vars), deltas)
+
+    def __call__(self, read: ReadRows, total: int, rows: np.ndarray) -> np.ndarray:
+        """Some frames of an utterance of `total`, (len(rows), D); no more is read than these need.
+
+        Args:
+            read: frames first <= t < last, float32 (last - first, D).
+            rows: the frames wanted, by number, rising, int; at least one.
+        """
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        if not self.cmn_window:
+            return self._with_deltas(read, low, high, total)[rows - low]
+        first, last = windows(np.array([low, high - 1]), total, self.cmn_window)
+        first_read, last_read = int(min(first[0], low)), int(max(last[-1], high))
+        features_TD = self._with_deltas(read, first_read, last_read, total)
+        span = (low - first_read, high - first_read)
+        return sliding_cmvn(features_TD, self.cmn_window, norm_vars=self.norm_vars, span=span)[rows - low]
+
+    def _with_deltas(self, read: ReadRows, low: int, high: int, total: int) -> np.ndarray:
+        if self.deltas is None:
+            return read(low, high)
+        order, window = self.deltas
+        first, last = max(low - order * window, 0), min(high + order * window, total)
+        return add_deltas(read(first, last), order, window)[low - first : high - first]
 
 
 class FeatureReader:
@@ -98,20 +139,19 @@ class FeatureReader:
             self.num_frames = {utt: int(counts[utt]) for utt in self._feats}
         except ValueError as error:
             raise DataError(f"{folder}: a count of frames is not a number ({error}); run stage 1") from None
-        self._window, self._norm_vars, self._deltas = cmn_window, norm_vars, deltas
+        self._processing = Processing(cmn_window, norm_vars, deltas)
         self._reader = MatrixReader(check_finite=True)
 
     @classmethod
     def of_system(cls, folder: str | os.PathLike[str], system: System) -> FeatureReader:
         """The frames that a system sees."""
-        cmn = system.cmn
-        deltas = system.deltas and (system.deltas.order, system.deltas.window)
-        return cls(folder, system.vad, cmn.window if cmn else None, bool(cmn and cmn.norm_vars), deltas)
+        return cls(folder, system.vad, *Processing.of_system(system))
 
     @property
     def dim(self) -> int:
         """Numbers a frame."""
-        return self._reader.shape(next(iter(self._feats.values())))[1] * (1 + (self._deltas[0] if self._deltas else 0))
+        deltas = self._processing.deltas
+        return self._reader.shape(next(iter(self._feats.values())))[1] * (1 + (deltas[0] if deltas else 0))
 
     def whole(self, utt: str) -> np.ndarray:
         """All voiced frames, float32 (T, D)."""
@@ -140,22 +180,7 @@ class FeatureReader:
                 f"frames {start}..{start + length} are not there ({total} frames, {self.num_frames[utt]} voiced);"
                 " if features, VAD and counts disagree, run stage 1 again"
             )
-        low, high = int(rows[0]), int(rows[-1]) + 1
-        if not self._window:
-            return self._rows(value, low, high, total)[rows - low]
-        first, last = windows(np.array([low, high - 1]), total, self._window)
-        first_read, last_read = int(min(first[0], low)), int(max(last[-1], high))
-        features_TD = self._rows(value, first_read, last_read, total)
-        span = (low - first_read, high - first_read)
-        return sliding_cmvn(features_TD, self._window, norm_vars=self._norm_vars, span=span)[rows - low]
-
-    def _rows(self, value: str, low: int, high: int, total: int) -> np.ndarray:
-        """Frames low .. high of a matrix of `total`, with their deltas."""
-        if self._deltas is None:
-            return self._reader.read_rows(value, low, high)
-        order, window = self._deltas
-        first, last = max(low - order * window, 0), min(high + order * window, total)
-        return add_deltas(self._reader.read_rows(value, first, last), order, window)[low - first : high - first]
+        return self._processing(partial(self._reader.read_rows, value), total, rows)
 
 
 class VoicedUtterances:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import webrtcvad
@@ -95,6 +97,21 @@ def read_vad_config(path: str | os.PathLike[str]) -> EnergyVad | WebRtcVad:
         if Path(path).name.startswith(kind):
             return read_flags(path, into)
     raise ConfigError(f"{path}: a VAD configuration's file name starts with energy or webrtc, and so says what it is")
+
+
+def vad_of(settings: dict[str, dict[str, Any]]) -> EnergyVad | WebRtcVad:
+    """The VAD that a record names, as `{"EnergyVad": options}`."""
+    ((kind, options),) = settings.items()
+    return {vad.__name__: vad for vad in (EnergyVad, WebRtcVad)}[kind](**options)
+
+
+def voiced_frames(
+    vad: EnergyVad | WebRtcVad, features_TD: np.ndarray, config: FeatureConfig, wave: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """Decisions (T,), bool, of an utterance, by its features or by its samples (N,), which `wave` gives."""
+    if isinstance(vad, EnergyVad):
+        return vad.voiced(features_TD[:, 0])
+    return vad.voiced(wave(), int(config.sample_frequency), config.frame_centres(len(features_TD)))
 
 
 def require_fit(vad: EnergyVad | WebRtcVad, features: FeatureConfig, vad_name: str, features_name: str) -> None:

@@ -58,7 +58,7 @@ class WaveReader:
             )
         measured = settings_of(STEP, data_dir)
         if measured and measured["rate"] != rate:
-            raise ConfigError(_other_rate(f"{data_dir} is", measured["rate"], rate))
+            raise ConfigError(other_rate(f"{data_dir} is", measured["rate"], rate))
         counts = read_table(data_dir / COUNTS)
         if missing := self._data.utt2spk.keys() - counts.keys():
             raise DataError(f"{data_dir}/{COUNTS}: {len(missing)} utterances lack: {first_few(missing)}; run stage 1")
@@ -83,7 +83,7 @@ class WaveReader:
         try:
             with open_audio(source) as recording:
                 if recording.rate != self._rate:
-                    raise ConfigError(_other_rate(f"{utt} is", recording.rate, self._rate))
+                    raise ConfigError(other_rate(f"{utt} is", recording.rate, self._rate))
                 first = int(segment.start_s * self._rate) + start
                 wave_N = recording.read(first, first + length, channel_of(self._data, utt, recording))
         except AudioError as error:
@@ -102,5 +102,6 @@ def refuse_commands(data: DataDir) -> None:
         )
 
 
-def _other_rate(what: str, rate: int, wanted: int) -> str:
+def other_rate(what: str, rate: int, wanted: int) -> str:
+    """What the refusal of recordings says, as `what` begins to, that a network cannot take at their rate (Hz)."""
     return f"{what} sampled at {rate} Hz, the network takes {wanted}; resample the recordings"

@@ -15,7 +15,11 @@ def read_at_rate(reader: UtteranceReader, utt: str, config: FeatureConfig) -> np
 
     Raises what `UtteranceReader.read` does, and ConfigError for a resampling that the configuration does not allow.
     """
-    wave_N, rate = reader.read(utt)
+    return at_rate(*reader.read(utt), config, utt)
+
+
+def at_rate(wave_N: np.ndarray, rate: int, config: FeatureConfig, name: str) -> np.ndarray:
+    """Samples (N,) of a rate in Hz at that of the configuration; ConfigError naming whose, if it does not allow it."""
     wanted = int(config.sample_frequency)
     if rate != wanted:
         flag, allowed = (
@@ -25,7 +29,7 @@ def read_at_rate(reader: UtteranceReader, utt: str, config: FeatureConfig) -> np
         )
         if not allowed:
             raise ConfigError(
-                f"{utt} is sampled at {rate} Hz, the features at {wanted}; {flag}=true in the configuration resamples"
+                f"{name} is sampled at {rate} Hz, the features at {wanted}; {flag}=true in the configuration resamples"
             )
         wave_N = resample(wave_N, rate, wanted)
     return wave_N

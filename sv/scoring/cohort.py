@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from sv.backends.backend import Backend
+from sv.backends.backend import Backend, load_backend
 from sv.data.ark import ArkWriter
 from sv.data.atomic import atomic_write
 from sv.data.vectors import Vectors
 from sv.errors import DataError
 from sv.records import fingerprint
-from sv.scoring.normalisation import Statistics, cohort_statistics
+from sv.scoring.normalisation import NormalisedBackend, Statistics, cohort_statistics
+from sv.systems.backends import Backend as BackendSettings
 from sv.systems.normalisation import Normalisation
 
 COHORT = "cohort"
@@ -43,6 +45,35 @@ def write_cohort(folder: Path, cohort: Vectors) -> None:
     with ArkWriter(folder.resolve() / COHORT) as archive:
         for key, x_D in zip(cohort.keys, cohort.x_ND, strict=True):
             archive.write(key, x_D)
+
+
+class KeptStatistics(NamedTuple):
+    """Where `CohortStatistics` are kept: of which set, and the files that decide its embeddings."""
+
+    set_name: str
+    inputs: list[Path]
+
+
+def whole_backend(
+    settings: BackendSettings, folder: Path, enrol: KeptStatistics | None = None, test: KeptStatistics | None = None
+) -> Backend:
+    """A trained back end, with the normalisation of its scores if its settings ask for one.
+
+    Args:
+        settings, folder: of the back end.
+        enrol, test: sets whose embeddings are the models and the tests; None: of no set, and nothing is kept.
+    """
+    backend, normalise = load_backend(settings, folder), settings.normalise
+    if not normalise:
+        return backend
+
+    def statistics(kept: KeptStatistics | None) -> Callable[[Vectors], Statistics]:
+        if kept:
+            return CohortStatistics(backend, normalise, folder, *kept)
+        cohort = Vectors.read(folder / f"{COHORT}.scp")
+        return lambda vectors: cohort_statistics(backend, vectors, cohort, normalise.top)
+
+    return NormalisedBackend(backend, normalise, statistics(enrol), statistics(test))
 
 
 class CohortStatistics:
