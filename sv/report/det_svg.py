@@ -96,8 +96,8 @@ _MARKS = (
         for shape, said in (
             ("eer", "equal error rate, on the ROC's convex hull"),
             ("05", f"minDCF at prior {P_TARGET:g}"),
-            ("01", f"minDCF at prior {P_RARE:g}; on the frame if beyond it"),
+            ("01", f"minDCF at prior {P_RARE:g}"),
         )
     )
-    + "</p>"
+    + "<span>on the frame: beyond it</span></p>"
 )

@@ -91,7 +91,7 @@ def page(report: Report) -> str:
         ("Embeddings", "".join(map(_picture, report.pictures))),
         ("Data", _data(report)),
         ("Times", _times(report)),
-        ("Left out", _dropped(report.dropped)),
+        ("Left out", _dropped(report.dropped) if report.steps else ""),
         ("Configurations", _configurations(report.runs)),
         ("Made by", _made_by(report)),
     ]
@@ -303,12 +303,14 @@ section > h3 { margin: 1.5rem 0 .5rem; }
 .results th, .lined th { padding: .25rem .5rem; font-size: .8rem; vertical-align: bottom; }
 .results td, .lined td { padding: .2rem .5rem; border-top: 1px solid var(--line); white-space: nowrap; }
 .results td.name { white-space: normal; }
+.results td:first-child { min-width: 7.5rem; }
 .results .figure, .results .paper { text-align: right; }
 .results thead [scope=colgroup] { text-align: center; border-bottom: 1px solid var(--line); }
 .results thead td { border: 0; }
 .results small { font-size: .8em; font-weight: 400; }
 .results .mean td { font-weight: 600; }
-.results .paper { background: var(--paper-cell); font-style: italic; border-left: 3px double var(--line); }
+.results .paper { background: var(--paper-cell); font-style: italic; border-left: 3px double var(--soft); }
+.results .paper + .paper { border-left: 0; }
 .notes { font-size: .875rem; color: var(--soft); margin-top: .75rem; }
 .det { display: grid; grid-template-columns: minmax(0, 36rem) minmax(14rem, 1fr); gap: 1rem; align-items: start; }
 .legend { list-style: none; padding: 0; font-size: .9rem; }

@@ -29,8 +29,16 @@ def histogram(roc: Roc, is_calibrated: bool) -> tuple[str, str]:
     Returns:
         The drawing, and a sentence on the threshold.
     """
+    if is_calibrated:
+        _, threshold, miss, false_alarm = act_dcf_point(roc, P_TARGET)
+        name, unit = f"Bayes threshold (prior {P_TARGET:g})", "log-likelihood ratio"
+    else:
+        i = int(np.abs(roc.miss_P - roc.false_alarm_P).argmin())
+        threshold, miss, false_alarm = (float(each[i]) for each in (roc.thresholds_P, roc.miss_P, roc.false_alarm_P))
+        name, unit = "EER threshold", "score"
+    at = f"{threshold:.3g}".replace("-", "−").replace("inf", "∞")
     score_K = roc.thresholds_P[:-1]
-    edges = _edges(roc)
+    edges = _edges(roc, threshold)
     shares = [
         np.histogram(np.clip(score_K, edges[0], edges[-1]), edges, weights=np.diff(count_P) / total)[0]
         for count_P, total in ((-roc.false_alarms_P, roc.n_nontarget), (roc.missed_P, roc.n_target))
@@ -40,30 +48,22 @@ def histogram(roc: Roc, is_calibrated: bool) -> tuple[str, str]:
         f'<path class="area {kind}" d="{_outline(frame, share_B, edges)}"><title>{said}</title></path>'
         for kind, said, share_B in zip(("non", "tar"), ("non-targets", "targets"), shares, strict=True)
     ]
-    if is_calibrated:
-        _, threshold, miss, false_alarm = act_dcf_point(roc, P_TARGET)
-        name, unit = f"Bayes threshold (prior {P_TARGET:g})", "log-likelihood ratio"
-    else:
-        i = int(np.abs(roc.miss_P - roc.false_alarm_P).argmin())
-        threshold, miss, false_alarm = (float(each[i]) for each in (roc.thresholds_P, roc.miss_P, roc.false_alarm_P))
-        name, unit = "EER threshold", "score"
     svg = drawing(
         frame.width,
         frame.height,
         "Histograms of scores",
         frame.axes(round_ticks(*frame.x), (), unit),
         *areas,
-        frame.mark(threshold, f"{threshold:.3g}".replace("-", "−")),
+        frame.mark(threshold, at),
     )
-    at = f"{threshold:.3g}".replace("-", "−").replace("inf", "∞")
     return svg, f"{name} {at}: misses {100 * miss:.2f} %, false alarms {100 * false_alarm:.2f} %"
 
 
-def _edges(roc: Roc) -> np.ndarray:
-    """Of the bins, (B + 1,): over the finite scores of both kinds, less the outermost."""
+def _edges(roc: Roc, threshold: float) -> np.ndarray:
+    """Of the bins, (B + 1,): over the finite scores of both kinds, less the outermost, and over the threshold."""
     score_K = roc.thresholds_P[:-1]
     rejected_K = roc.n_nontarget - roc.false_alarms_P[1:]
-    ends = []
+    ends = [threshold]
     for count_K, total in ((rejected_K, roc.n_nontarget), (roc.missed_P[1:], roc.n_target)):
         for part in (OUTSIDE, 1 - OUTSIDE):
             ends.append(score_K[min(int(np.searchsorted(count_K, part * total)), len(score_K) - 1)])
