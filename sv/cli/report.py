@@ -123,23 +123,29 @@ def main() -> None:
         *(f"![t-SNE of embeddings]({os.path.relpath(path, args.out)})" for path in tsne(args)),
     ]
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
-    steps = steps_behind(records_of(runs, names)).values()
-    shown_report = Report(
+    steps = list(steps_behind(records_of(runs, names)).values())
+    dropped = dropped_behind(steps)
+    # Paths are shown from the folder that has all: whoever is sent the page does not have ours.
+    base = os.path.commonpath([path.absolute() for path in (args.out, *(each.folder for each in steps), *args.runs)])
+    whole = Report(
         title=args.title,
         above=above,
         rows=rows,
         notes=below,
         lists=shown_lists,
-        runs=[RunShown(*each) for each in zip(titles, (this.path for this in runs), map(config_of, runs), strict=True)],
+        runs=[
+            RunShown(title, seen_from(base, this.path), config_of(this))
+            for title, this in zip(titles, runs, strict=True)
+        ],
         trainings=[Drawn(whose, *each) for whose, each in trainings(runs, titles).items()],
         pictures=[base64.b64encode(path.read_bytes()).decode() for path in tsne(args)],
-        steps=list(steps),
-        dropped={path: sum(1 for _ in read_lines(path)) for path in dropped_behind(steps)},
+        steps=[dataclasses.replace(each, folder=seen_from(base, each.folder)) for each in steps],
+        dropped={seen_from(base, path): sum(1 for _ in read_lines(path)) for path in dropped},
         command=os.environ.get("SV_COMMAND"),
         commit=commit(),
     )
     with atomic_write(args.out / "report.html") as out:
-        out.write(page(shown_report))
+        out.write(page(whole))
     step.done([args.out / name for name in ("results.md", "results.json", "report.html", *images)], rows=len(rows))
     say(args)
 
@@ -184,6 +190,11 @@ def trainings(runs: list[Run], titles: list[str]) -> dict[str, tuple[str, str]]:
             title = titles_by_path.get(maker.path.absolute(), str(maker.path))
             found[title] = "".join(training_svgs(lines)), how_trained(maker) or ""
     return found
+
+
+def seen_from(base: str, path: Path) -> Path:
+    """A path from a folder above it."""
+    return Path(os.path.relpath(path, base))
 
 
 def config_of(this: Run) -> str:
