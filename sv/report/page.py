@@ -196,7 +196,7 @@ def _picture(png: str) -> str:
 
 
 def _data(report: Report) -> str:
-    """What the steps counted in their sets, and on what each run was trained."""
+    """What the steps counted in their sets."""
     sets: dict[Path, dict[str, int]] = {}
     for made in report.steps:
         if not _run_of(made, report.runs) and "utterances" in made.counts:
@@ -217,7 +217,7 @@ def _run_of(made: Made, runs: Sequence[RunShown]) -> RunShown | None:
 
 
 def _times(report: Report) -> str:
-    """A row for each run and one for the data, a column for each kind of step; every step below."""
+    """A row for each run, a column for each kind of step; every step below."""
     if not report.steps:
         return ""
     columns = ["training", *dict.fromkeys(STAGES.values())]
@@ -253,7 +253,7 @@ def _dropped(dropped: Mapping[str, int]) -> str:
     lines = [[f"<code>{escape(str(path))}</code>", f"{count:,}"] for path, count in dropped.items()]
     listed = _table(["list", "left out"], lines)
     return "<p>With the reason for each in these lists.</p>" + _folded(
-        listed, f"{sum(dropped.values()):,} in {len(lines)} lists", len(lines) <= OPEN_UP_TO
+        listed, f"{sum(dropped.values()):,} in all", len(lines) <= OPEN_UP_TO
     )
 
 
@@ -365,5 +365,7 @@ _NARROW = """
   .results td:first-child { width: 100%; font-weight: 600; }
   .results td:first-child::before { content: none; }
   .results .paper { border-left: 0; padding: 0 .4rem; }
+  .lined th, .lined td { padding: .2rem .3rem; }
+  .lined td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 }
 """
