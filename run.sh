@@ -341,7 +341,8 @@ fi
 status "stages $first to $last done"
 printf '\ndone in %d:%02d.' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
 if ((last == 9)); then
-  echo " Results: $exp/report/results.md (table, with its figures beside it); runs below $exp"
+  echo " Results: $exp/report/results.md (table, with its figures beside it), all on a page:" \
+    "$exp/report/report.html; runs below $exp"
 else
   echo " Go on with --stage $((last + 1)); runs below $exp"
 fi

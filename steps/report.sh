@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Table and DET curves of runs: OUT/{results.md,results.json,det_LIST.png}.
+# Table and DET curves of runs: OUT/{results.md,results.json,det_LIST.png}, and all there is to see on OUT/report.html.
 #   steps/report.sh [--title TEXT] [--note TEXT] [--others EXP] [--enrol DATA] [--tsne FILE.png] \
 #     --out OUT --trials DATA/trials_LIST … RUN …
 set -euo pipefail

@@ -278,6 +278,11 @@ def counts_of(name: str, folder: Path) -> dict[str, Any] | None:
     return None if stored is None else stored["counts"]
 
 
+def content_of(record: Path) -> dict[str, Any] | None:
+    """All that a finished step's record holds; None if there is none, or none that is whole."""
+    return _read(record)[0]
+
+
 def fingerprint(path: Path) -> Fingerprint:
     """Size, time and digest of a file; [] if there is none."""
     try:

@@ -1,4 +1,4 @@
-"""The page of an audit: one HTML file that asks for no other, for light and dark screens, wide and narrow ones."""
+"""The page of an audit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sv.audit.levels import CLIP_FROM, CLIP_RUN
 from sv.audit.measure import Measured
 from sv.audit.problems import Found, Limits, kinds
 from sv.data.datadir import DataDir
+from sv.html_page import BADGE, document, duration, facts, figure
 
 FEW_UTTERANCES = 8  # of a speaker; Kaldi's recipes train their networks without those who have fewer
 EXAMPLES = 5  # of a problem, on the page; its list has all
@@ -38,7 +39,7 @@ def page(audit: Audit) -> str:
     """The whole page; the same audit gives the same bytes."""
     title = f"Audit of {escape(audit.name)}"
     parts = [
-        f"<header><h1>{title}{_badge(audit.data)}</h1>",
+        f"<header><h1>{title}{BADGE if audit.data.synthetic is not None else ''}</h1>",
         f"<p>{escape(str(audit.data.path))}</p>{_synthetic(audit.data)}{_facts(audit)}</header>",
         f"<section><h2>Problems</h2>{_problems(audit)}</section>",
         f"<section><h2>Distributions</h2>{_distributions(audit)}</section>",
@@ -46,17 +47,7 @@ def page(audit: Audit) -> str:
         f"<section><h2>To look at</h2>{_cards(audit.cards)}</section>" if audit.cards else "",
         f"<section><h2>How it was measured</h2>{_method(audit)}</section>",
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _badge(data: DataDir) -> str:
-    return ' <span class="badge">SYNTHETIC</span>' if data.synthetic is not None else ""
+    return document(title, parts, _STYLE)
 
 
 def _synthetic(data: DataDir) -> str:
@@ -65,23 +56,15 @@ def _synthetic(data: DataDir) -> str:
 
 def _facts(audit: Audit) -> str:
     seconds = float(audit.measured.figures["seconds"].sum())
-    facts = {
+    figures = {
         "utterances": f"{len(audit.data):,}",
         "speakers": f"{audit.data.num_speakers:,}",
         "in all": duration(seconds),
         "with a problem": f"{len({utt for found in audit.found for utt in found.reasons}):,}",
     }
     if audit.vad:
-        facts["of speech"] = duration(float(audit.measured.figures["speech_s"].sum()))
-    return '<dl class="facts">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()) + "</dl>"
-
-
-def duration(seconds: float) -> str:
-    """`2.35 h`, or minutes or seconds where it is less."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:,.2f} {unit}"
-    return f"{seconds:.1f} s"
+        figures["of speech"] = duration(float(audit.measured.figures["speech_s"].sum()))
+    return facts(figures)
 
 
 def share(count: int, total: int) -> str:
@@ -120,12 +103,12 @@ def _distributions(audit: Audit) -> str:
     if not audit.measured.utts:
         return "<p>Nothing could be read.</p>"
     drawn = [
-        _figure(
+        figure(
             "Duration",
             _durations(figures["seconds"], limits.min_s),
             _quantiles(figures["seconds"], "s"),
         ),
-        _figure(
+        figure(
             "Level (RMS)",
             _levels(figures["rms_dbfs"], limits.silent_dbfs),
             _quantiles(figures["rms_dbfs"], "dBFS"),
@@ -136,7 +119,7 @@ def _distributions(audit: Audit) -> str:
         counts, edges = np.histogram(speech, np.linspace(0, 100, 26))
         ticks = [(at, str(at)) for at in range(0, 101, 20)]
         drawn.append(
-            _figure(
+            figure(
                 f"Speech (VAD {escape(audit.vad)})",
                 histogram_svg(counts, edges, ticks, "% of the utterance", "Histogram of the part that is speech"),
                 _quantiles(speech, "%"),
@@ -162,10 +145,6 @@ def _levels(rms_M: np.ndarray, silent_dbfs: float) -> str:
     ticks = [(at, f"{'≤ ' if at == -90 else ''}{at}".replace("-", "−")) for at in range(-90, 1, 15)]
     mark = (silent_dbfs, "silent below")
     return histogram_svg(counts, edges, ticks, "dB below full scale", "Histogram of levels", mark)
-
-
-def _figure(heading: str, svg: str, caption: str) -> str:
-    return f"<figure><h3>{heading}</h3>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
 def _quantiles(values_M: np.ndarray, unit: str) -> str:
@@ -245,47 +224,14 @@ def _method(audit: Audit) -> str:
 
 
 _STYLE = """
-:root { color-scheme: light dark; --paper: #fdfdfc; --ink: #1d2328; --soft: #5b6670; --line: #d9dee2;
-  --panel: #f3f5f6; --bar: #0072b2; --mark: #b54708; --badge: #b54708; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14181b; --ink: #e6eaed; --soft: #9aa6b0; --line: #333c44;
-  --panel: #1d2327; --bar: #56b4e9; --mark: #f2a65a; --badge: #f2a65a; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0 0; }
-h2 { font-size: 1.2rem; margin: 2rem 0 .75rem; padding-top: 1rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 0; }
 h3 code { font-weight: 400; color: var(--soft); margin-left: .5rem; }
-summary { cursor: pointer; color: var(--soft); }
-p { margin: .25rem 0; max-width: 52rem; }
-header p, .note, figcaption, small, dt { color: var(--soft); }
-code { font: .9em ui-monospace, monospace; }
-.note { white-space: pre-line; }
-.badge { font-size: .8rem; letter-spacing: .05em; padding: .15em .5em; border: 1px solid var(--badge);
-  border-radius: .25rem; color: var(--badge); vertical-align: middle; }
-.facts { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 1rem 0 0; }
-.facts div { display: flex; flex-direction: column-reverse; }
-.facts dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .problem { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 1rem; padding: .75rem 1rem; margin: .5rem 0;
   background: var(--panel); border-radius: .4rem; }
 .count { font-size: 1.5rem; font-weight: 600; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .count small { display: block; font-size: .8rem; font-weight: 400; }
-ul { margin: .25rem 0; padding-left: 1.2rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem; }
-figure { margin: 0; padding: .75rem; background: var(--panel); border-radius: .4rem; }
-figcaption { font-size: .875rem; margin-top: .35rem; }
-figcaption code, figcaption b { color: var(--ink); }
-figure img { display: block; width: 100%; height: 9rem; image-rendering: auto; }
-svg { display: block; width: 100%; }
-svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-svg text.mark { fill: var(--mark); }
+figure img { height: 9rem; image-rendering: auto; }
 svg .bar { fill: var(--bar); }
-svg line.axis { stroke: var(--soft); stroke-width: .7; }
-svg line.mark { stroke: var(--mark); stroke-dasharray: 4 3; }
 svg.wave { height: 3.5rem; margin-bottom: .25rem; }
-table { border-collapse: collapse; margin: .25rem 0; }
-th { text-align: left; font-weight: 400; color: var(--soft); padding: .15rem 1.5rem .15rem 0; }
-td { font-variant-numeric: tabular-nums; }
 @media (max-width: 30rem) { .problem { grid-template-columns: 1fr; }
   .count small { display: inline; margin-left: .5rem; } }
 """

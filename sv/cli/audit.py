@@ -111,6 +111,7 @@ def write_audit(args: argparse.Namespace, limits: Limits) -> None:
         args.out,
         inputs=[record_of(MEASURE, args.out), *(args.data / name for name in ("utt2spk", "segments", LABEL))],
         settings={"limits": dataclasses.asdict(limits), "vad": None if args.no_vad else args.vad.stem},
+        version=2,
     )
     if step.skip():
         return

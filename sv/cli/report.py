@@ -1,11 +1,13 @@
-"""Table and DET curves of runs: OUT/{results.md,results.json,det_TRIALS.png}; prints the table."""
+"""Table and DET curves of runs: OUT/{results.md,results.json,det_TRIALS.png,report.html}; prints the table."""
 
 import argparse
+import base64
 import dataclasses
 import json
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from sv.cli import Parser, run
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
 from sv.data.partitions import PARTITIONS, cells_of, read_partitions
-from sv.data.tables import write_lines
+from sv.data.tables import read_lines, write_lines
 from sv.data.trials import Trials, list_name, speakers_of
 from sv.errors import ConfigError, DataError
 from sv.members import found_weights
 from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole, settings_of
+from sv.report.behind import dropped_behind, steps_behind
 from sv.report.seeds import apart, that_share_runs
 from sv.report.tables import Row, markdown_table, not_averaged, notes, seeds_of, synthetic_note, text_table
 from sv.roc import Roc
@@ -51,18 +54,23 @@ def main() -> None:
             say(args)
         return
     from sv.report.det import plot_det  # matplotlib, which takes a second
+    from sv.report.det_svg import det_html
     from sv.report.figures import actual_costs, equalised_actual_cost, equalised_figures, figures
+    from sv.report.page import Drawn, ListShown, Report, RunShown, page
+    from sv.report.score_svg import bayes_error, histogram
 
     lists = labelled(args.trials)
     step.begin()
     titles, why_apart = titles_of(runs), apart(runs)
     rows: list[Row] = []
     images: list[str] = []
+    shown_lists: list[ListShown] = []
     for path, trials in lists.items():
         begun, name = len(rows), list_name(path)
         drawn: list[tuple[str, Roc]] = []
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
+        shown_lists.append(ListShown(name, is_synthetic, counts_shown(trials, speaker)))
         partitions = path.parent / PARTITIONS
         all_cells = read_partitions(partitions, trials) if partitions.exists() else None
         for this, run_title in zip(runs, titles, strict=True):
@@ -73,41 +81,125 @@ def main() -> None:
                     continue
                 scores_N = read_scores(this.scores(name, backend), scored)
                 found, roc = figures(scored, scores_N, speaker)
+                whose = f"{run_title} / {shown(this, backend)}"
                 if cells:
                     found |= equalised_figures(scored, scores_N, cells)
+                llr_roc = None
                 if is_calibrated(this, name, backend):
                     llr_N = read_scores(this.calibrated(name, backend), scored)
                     found |= actual_costs(scored, llr_N)
                     found["calibrated"] = how_calibrated(this, backend)
                     if cells:
                         found |= equalised_actual_cost(scored, llr_N, cells)
+                    llr_roc = Roc.from_scores(llr_N, scored.is_target)
+                    shown_lists[-1].calibrations.append(Drawn(whose, *bayes_error(llr_roc)))
                 found |= {"is_synthetic": is_synthetic, "tuned_for": tuned_for(this, path)}
                 found["apart"] = why_apart.get((this.path, backend))
                 rows.append(row_of(this, backend, name, found, len(trials)))
                 drawn.append((run_title, roc))
+                drawing = histogram(llr_roc or roc, is_calibrated=llr_roc is not None)
+                shown_lists[-1].histograms.append(Drawn(whose, *drawing))
         images.append(f"det_{name}.png")
         args.out.mkdir(parents=True, exist_ok=True)
         title = f"{name}, {len(trials):,} trials" + (", synthetic speech" if is_synthetic else "")
         heading = "\n".join([title, *([args.note] if args.note else [])])
-        plot_det(curves_of(rows[begun:], drawn), heading, args.out / images[-1])
+        curves = curves_of(rows[begun:], drawn)
+        plot_det(curves, heading, args.out / images[-1])
+        shown_lists[-1].det = det_html(curves, str(len(images)))
 
     with atomic_write(args.out / "results.json") as out:
         json.dump([dataclasses.asdict(row) for row in rows], out, indent=1, ensure_ascii=False)
         out.write("\n")
     above = [note for note in (synthetic_note(rows), args.note) if note]
+    share = [f"{name}: its seeds share runs, and so differ less than others would." for name in that_share_runs(runs)]
+    below = [*notes(rows), *share]
     blocks = [
         f"# {args.title}",
         *(f"**{note}**" for note in above),
         "\n".join(markdown_table(rows)),
-        *notes(rows),
-        *(f"{name}: its seeds share runs, and so differ less than others would." for name in that_share_runs(runs)),
+        *below,
         *made_by(),
         *(f"![DET curves]({image})" for image in images),
         *(f"![t-SNE of embeddings]({os.path.relpath(path, args.out)})" for path in tsne(args)),
     ]
     write_lines(args.out / "results.md", ["\n\n".join(blocks)])
-    step.done([args.out / name for name in ("results.md", "results.json", *images)], rows=len(rows))
+    steps = list(steps_behind(records_of(runs, names)).values())
+    dropped = dropped_behind(steps)
+    # Paths are shown from the folder that has all: whoever is sent the page does not have ours.
+    base = os.path.commonpath([path.absolute() for path in (args.out, *(each.folder for each in steps), *args.runs)])
+    whole = Report(
+        title=args.title,
+        above=above,
+        rows=rows,
+        notes=below,
+        lists=shown_lists,
+        runs=[
+            RunShown(title, seen_from(base, this.path), config_of(this))
+            for title, this in zip(titles, runs, strict=True)
+        ],
+        trainings=[Drawn(whose, *each) for whose, each in trainings(runs, titles).items()],
+        pictures=[base64.b64encode(path.read_bytes()).decode() for path in tsne(args)],
+        steps=[dataclasses.replace(each, folder=seen_from(base, each.folder)) for each in steps],
+        dropped={seen_from(base, path): sum(1 for _ in read_lines(path)) for path in dropped},
+        command=os.environ.get("SV_COMMAND"),
+        commit=commit(),
+    )
+    with atomic_write(args.out / "report.html") as out:
+        out.write(page(whole))
+    step.done([args.out / name for name in ("results.md", "results.json", "report.html", *images)], rows=len(rows))
     say(args)
+
+
+def counts_shown(trials: Trials, speaker: Mapping[str, str]) -> dict[str, str]:
+    """What a list counts, as its page shows it; speakers where all are known."""
+    ids = set(trials.enrol), set(trials.test)
+    counts = {
+        "target trials": trials.num_targets,
+        "non-target trials": len(trials) - trials.num_targets,
+        "models": len(ids[0]),
+        "test utterances": len(ids[1]),
+    }
+    if all(i in speaker for i in ids[0] | ids[1]):
+        counts["speakers"] = len({speaker[i] for i in ids[0] | ids[1]})
+    return {name: f"{count:,}" for name, count in counts.items()}
+
+
+def records_of(runs: list[Run], names: list[str]) -> list[Path]:
+    """The records of the runs' trainings, and of their scores of lists, calibrated too; not all need be there."""
+    scores = [
+        path(name, backend)
+        for this in runs
+        for name in names
+        for backend in this.system.scored_by
+        for path in (this.scores, this.calibrated)
+    ]
+    trained = [record for this in runs for record in this.trainings()]
+    return [*trained, *(record_of(path.name, path.parent) for path in scores)]
+
+
+def trainings(runs: list[Run], titles: list[str]) -> dict[str, tuple[str, str]]:
+    """The curves of the networks behind the runs, each once: what it is called, its drawings, how long and on what."""
+    from sv.report.training_svg import training_svgs
+
+    titles_by_path = {this.path.absolute(): title for this, title in zip(runs, titles, strict=True)}
+    found: dict[str, tuple[str, str]] = {}
+    for maker in [each.embedder() for this in runs for each in this.members() or [this]]:
+        curves = maker.path / "curves.tsv"
+        if curves.exists():
+            lines = [line.rstrip("\n") for line in read_lines(curves)]
+            title = titles_by_path.get(maker.path.absolute(), str(maker.path))
+            found[title] = "".join(training_svgs(lines)), how_trained(maker) or ""
+    return found
+
+
+def seen_from(base: str, path: Path) -> Path:
+    """A path from a folder above it."""
+    return Path(os.path.relpath(path, base))
+
+
+def config_of(this: Run) -> str:
+    """The text of a run's configuration."""
+    return "".join(read_lines(this.path / "config.yaml"))
 
 
 def curves_of(rows: list[Row], drawn: list[tuple[str, Roc]]) -> dict[str, list[Roc]]:
@@ -154,10 +246,10 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         if is_calibrated(this, name, backend)
         for path in (calibrated_record(this, name, backend), this.calibration(backend))
     ]
-    dumped = [this.system.model_dump(mode="json")["published"] for this in runs]
-    published = dict(zip(titles_of(runs), dumped, strict=True))
+    dumped = [{"system": this.system.model_dump(mode="json"), "waveform": this.waveform} for this in runs]
+    systems = dict(zip(titles_of(runs), dumped, strict=True))
     why_apart = {f"{os.path.relpath(path, args.out)} {backend}": why for (path, backend), why in apart(runs).items()}
-    settings = {"title": args.title, "note": args.note, "published": published, "apart": why_apart}
+    settings = {"title": args.title, "note": args.note, "runs": systems, "apart": why_apart}
     pictures = [args.tsne] if args.tsne else []
     weights = [this.weights() for this in runs if this.system.ensemble and this.system.ensemble.search]
     made_of = [
@@ -168,10 +260,11 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         *scored,
         *calibrated,
         *dropped,
+        *dropped_behind(steps_behind(records_of(runs, names)).values()),
         *trained,
         *pictures,
     ]
-    return Step("report", args.out, inputs=made_of, settings=settings, version=2)
+    return Step("report", args.out, inputs=made_of, settings=settings, version=3)
 
 
 def titles_of(runs: list[Run]) -> list[str]:
@@ -192,6 +285,7 @@ def say(args: argparse.Namespace) -> None:
     above = [note for note in (synthetic_note(rows), args.note) if note]
     below = not_averaged(rows)
     print("\n".join([*above, *([""] if above else []), *text_table(rows), "", *below, *([""] if below else [])]))
+    print(f"page:  {args.out / 'report.html'}")
     print(f"table: {args.out / 'results.md'}")
     for name in dict.fromkeys(row.trials for row in rows):
         print(f"DET:   {args.out / f'det_{name}.png'}")
@@ -350,13 +444,17 @@ def how_searched(this: Run) -> str:
 
 def made_by() -> list[str]:
     """The command and the state of the code, where they are known."""
+    command, state = os.environ.get("SV_COMMAND"), commit()
+    return [f"Made by `{command}`" + (f" at commit {state}." if state else ".")] if command else []
+
+
+def commit() -> str:
+    """The state of the code; "" where it is not known."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or not a clone
-        commit = ""
-    command = os.environ.get("SV_COMMAND")
-    return [f"Made by `{command}`" + (f" at commit {commit}." if commit else ".")] if command else []
+        return ""
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def plot_det(curves: Mapping[str, Sequence[Roc]], title: str, path: Path) -> Non
     figure = Figure(figsize=(7.5, 8.5), dpi=160)
     axes = figure.add_subplot()
     all_rocs = [roc for rocs in curves.values() for roc in rocs]
-    x_limits, y_limits = _limits(all_rocs)
+    x_limits, y_limits = limits(all_rocs)
     _draw_axes(axes, x_limits, y_limits)
     n_nontarget = _shared(roc.n_nontarget for roc in all_rocs)
     n_target = _shared(roc.n_target for roc in all_rocs)
@@ -98,7 +98,7 @@ def thinned(
     return x[kept], y[kept]
 
 
-def _limits(rocs: Sequence[Roc]) -> tuple[tuple[float, float], tuple[float, float]]:
+def limits(rocs: Sequence[Roc]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Normal deviates between which to show false alarms and misses: where the list can measure something.
 
     Below, half of one trial's share of the rate, or what shows the best equal error rate, from 0.05 to 5 %.

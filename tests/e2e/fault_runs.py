@@ -59,15 +59,15 @@ class Mini:
     def left(self) -> dict[str, str]:
         """What it has left below data/ and exp/: the digest of every file, by its name.
 
-        Not what tells of a run and not of its result: records, logs, status, and the report's text, which has the
-        command in it.
+        Not what tells of a run and not of its result: records, logs, status, and the report's text and page, which
+        have the command and times in them.
         """
         return {
             str(path.relative_to(self.work)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.work.rglob("*"))
             if path.is_file()
             and not {".done", "log", "tensorboard"} & set(path.relative_to(self.work).parts)
-            and path.name not in ("status", ".lock", "results.md")
+            and path.name not in ("status", ".lock", "results.md", "report.html")
             and not path.name.startswith(".status.")  # being written
         }
 

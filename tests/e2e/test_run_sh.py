@@ -63,10 +63,11 @@ def test_mini_runs_all_stages_and_ends_in_a_table(finished):
 
 
 def test_summary_says_where_the_results_are(finished):
-    """The last line names the table, and the file is there."""
+    """The last line names the table and the page, and the files are there."""
     result, work = finished
     last = result.stdout.strip().splitlines()[-1]
     assert f"{work}/exp/mini/report/results.md" in last
+    assert f"{work}/exp/mini/report/report.html" in last
 
 
 def test_every_file_of_the_run_is_where_the_design_says(finished):

@@ -294,9 +294,9 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
         assert f"{100 * r['eer']:.2f}" in said
     assert said.startswith("A note.\n\nsystem ")
     assert "ynthetic" not in said + text
-    assert "table: report/results.md\nDET:   report/det_vox1_o.png\n" in said
+    assert "page:  report/report.html\ntable: report/results.md\nDET:   report/det_vox1_o.png\n" in said
     assert sorted(path.name for path in Path("report").iterdir()) == [
-        *(".done", "det_vox1_o.png", "results.json", "results.md")
+        *(".done", "det_vox1_o.png", "report.html", "results.json", "results.md")
     ]
 
 

@@ -1,0 +1,55 @@
+"""What stands behind a report: every step that its scores were made by, with its time, and what was left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sv.records import FOLDER, content_of
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished step: its name, the folder that it filled, how long it took and what it counted."""
+
+    name: str
+    folder: Path
+    seconds: float
+    counts: dict[str, Any]
+
+
+def steps_behind(records: Iterable[Path]) -> dict[Path, Made]:
+    """The steps of records, and those that made their inputs, and so on; each after those before it.
+
+    A record that is not there or is damaged is left out, with what only it knows of.
+    """
+    found: dict[Path, Made] = {}
+    seen: set[Path] = set()
+
+    def visit(record: Path) -> None:
+        if record in seen:
+            return
+        seen.add(record)
+        if (content := content_of(record)) is None:
+            return
+        folder = record.parent.parent
+        for name in content["inputs"]:
+            above = Path(os.path.normpath(folder / name))
+            if above.parent.name == FOLDER:
+                visit(above)
+        found[record] = Made(record.stem, folder, content["seconds"], content["counts"])
+
+    for record in records:
+        visit(Path(os.path.normpath(record)))
+    return found
+
+
+def dropped_behind(made: Iterable[Made]) -> list[Path]:
+    """The lists of what the steps, and those that checked their sets, left out; those that are there, by name."""
+    folders = {each.folder for each in made}
+    folders |= {folder.parents[1] for folder in folders if folder.parent.name == "feats"}
+    lists = {path for folder in folders for path in folder.glob("*dropped.txt")}
+    return sorted(lists)
