@@ -10,6 +10,9 @@ COMMANDS = ("embed", "enroll", "verify")
 
 def main() -> None:
     """The command that the first word names."""
+    if sys.argv[1:2] in (["--help"], ["-h"]):
+        print(f"usage: python -m sv {'|'.join(COMMANDS)} RUN …; python -m sv COMMAND --help says all")
+        return
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(f"sv: the first word is {', '.join(COMMANDS[:-1])} or {COMMANDS[-1]}; see python -m sv verify --help")
     module = import_module(f"sv.cli.{sys.argv.pop(1)}")

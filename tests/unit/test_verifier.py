@@ -463,6 +463,7 @@ def test_one_module_has_the_commands():
         == said("train")
         == (1, "sv: the first word is embed, enroll or verify; see python -m sv verify --help\n")
     )
+    assert said("--help") == (0, "")
     assert said("verify", "nowhere", "a", "b") == (
         1,
         "verify: nowhere: not a run (config.yaml is missing); run.sh makes runs, at any stage\n",
