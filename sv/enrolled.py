@@ -22,22 +22,24 @@ from sv.records import fingerprint
 class Model:
     """A speaker: the mean embedding (E,) of so many utterances or, where embeddings are matrices, all their rows.
 
-    >>> model = Model.of([verifier.embed("anna-01.wav"), verifier.embed("anna-02.wav")])
-    >>> model.x.shape, model.num_utts
-    ((128,), 2)
+    >>> verifier.enroll("anna", ["anna-01.wav", "anna-02.wav"])
+    >>> model = verifier.models["anna"]
+    >>> model.x.shape, model.num_utts, model.seconds
+    ((128,), 2, 7.42)
 
-    `x` is float64 (E,), or float32 (`num_utts` × crops, E).
+    `x` is float64 (E,), or float32 (`num_utts` × crops, E); `seconds` is how much the network heard in all.
     """
 
     x: np.ndarray
     num_utts: int
+    seconds: float
 
     @classmethod
-    def of(cls, embeddings: Sequence[np.ndarray]) -> Model:
-        """Of the embeddings of its utterances, (E,) or (crops, E) each."""
-        if embeddings[0].ndim == 2:
-            return cls(np.concatenate(embeddings), len(embeddings))
-        return cls(np.stack(embeddings).mean(0, dtype=np.float64), len(embeddings))
+    def of(cls, embeddings: Sequence[np.ndarray], seconds: Sequence[float]) -> Model:
+        """Of the embeddings of its utterances, (E,) or (crops, E) each, and of what was heard of each."""
+        joined = embeddings[0].ndim == 2
+        x = np.concatenate(embeddings) if joined else np.stack(embeddings).mean(0, dtype=np.float64)
+        return cls(x, len(embeddings), sum(seconds))
 
     def vectors(self, name: str, row: int | None = None) -> Vectors:
         """As one side of a trial, by name; `row` is that of back ends which score one row of each matrix."""
@@ -59,9 +61,9 @@ def write_models(name: Path, models: dict[str, Model], run: str, made_by: str) -
     with ArkWriter(name.resolve(), dtype=np.float64) as archive:
         for model, held in models.items():
             archive.write(model, held.x)
-    num_utts = {model: held.num_utts for model, held in models.items()}
+    of_each = {each: {model: getattr(held, each) for model, held in models.items()} for each in ("num_utts", "seconds")}
     with atomic_write(f"{name}.json") as out:
-        json.dump({"run": run, "made_by": made_by, "archive": _archive(name), "num_utts": num_utts}, out, indent=1)
+        json.dump({"run": run, "made_by": made_by, "archive": _archive(name)} | of_each, out, indent=1)
         out.write("\n")
 
 
@@ -73,7 +75,8 @@ def read_models(name: Path, made_by: str) -> dict[str, Model]:
     """
     try:
         stored: dict[str, Any] = json.loads(Path(f"{name}.json").read_bytes())
-        run, was, archive, num_utts = (stored[key] for key in ("run", "made_by", "archive", "num_utts"))
+        run, was, archive = (stored[key] for key in ("run", "made_by", "archive"))
+        num_utts, seconds = stored["num_utts"], stored["seconds"]
     except FileNotFoundError:
         raise DataError(f"{name}.json: nobody is enrolled there; enrol speakers first (python -m sv enroll)") from None
     except (ValueError, KeyError, TypeError):
@@ -86,7 +89,10 @@ def read_models(name: Path, made_by: str) -> dict[str, Model]:
         raise DataError(f"{name}.ark: is not what was written with {name}.json; remove both and enrol again")
     table, reader = read_table(f"{name}.scp"), MatrixReader(check_finite=True)
     arrays = {model: reader.read(f"{name}.ark:{value.rpartition(':')[2]}") for model, value in table.items()}
-    return {model: Model(x if x.ndim == 1 else x.astype(np.float32), num_utts[model]) for model, x in arrays.items()}
+    return {
+        model: Model(x if x.ndim == 1 else x.astype(np.float32), num_utts[model], seconds[model])
+        for model, x in arrays.items()
+    }
 
 
 def _archive(name: Path) -> str:

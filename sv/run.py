@@ -143,7 +143,7 @@ class Run:
 
     def require_backend(self, name: str) -> None:
         """Raise a ConfigError if a back end was trained with other settings than this run's."""
-        settings = self.system.backends[name].model_dump(mode="json")
+        settings = self.system.backends[name].learnt_by
         for key, before, now in differences(settings_of("train_backend", self.backend(name)) or settings, settings):
             raise ConfigError(
                 f"{self.backend(name)} was trained with {key} = {before}, which is now {now}; begin at stage 6"
@@ -160,6 +160,10 @@ class Run:
     def scores(self, trials: str, backend: str) -> Path:
         """The scores of a trial list by a back end; compressed, with a `.gz` behind (`sv.scoring.score_files`)."""
         return self.path / "scores" / f"{trials}.{backend}"
+
+    def quality(self, trials: str, backend: str) -> Path:
+        """The quality measures of a trial list's sides, where a back end has any."""
+        return self.path / "scores" / f"{trials}.{backend}.quality"
 
     def dropped(self, trials: str) -> Path:
         """What of a trial list was not scored, and why; there only if something was not."""

@@ -23,6 +23,7 @@ from sv.records import fingerprint, record_of, require_whole, settings_of, super
 from sv.run import Run
 from sv.scoring.calibration import DEFAULT_PRIOR, Calibration
 from sv.scoring.cohort import whole_backend
+from sv.scoring.quality import Side, trial_quality
 from sv.scoring.trials import score_trials
 from sv.source import Source
 
@@ -140,12 +141,7 @@ class Verifier:
                 that compares pairs itself, which has no embeddings.
             DataError: too short, or silence.
         """
-        if self.run.system.compares:
-            raise ConfigError(f"{self.run.path}: its network compares pairs itself and has no embeddings; verify pairs")
-        heard = self._heard(audio, rate, channel, self._extractor.what, self._extractor.fewest)
-        with self._within_memory():
-            ((_, x),) = self._extractor.extract(heard, heard.num_frames)
-        return x.astype(np.float32)  # as archives hold them
+        return self._embed(audio, rate, channel)[0]
 
     def enroll(self, name: str, files: Iterable[Audio], rate: int | None = None, channel: int | None = None) -> None:
         """Make a speaker's model of recordings, in place of one of the name; arguments and errors as of `embed`.
@@ -155,7 +151,7 @@ class Verifier:
         files = list(files)
         if len(name.split()) != 1 or not files:
             raise DataError(f"{name!r}: a speaker has a name of one word, and a recording or more")
-        self.models[name] = Model.of([self.embed(audio, rate, channel) for audio in files])
+        self.models[name] = self._model(files, rate, channel)
 
     def verify(
         self, a: Audio, b: Audio, prior: float = DEFAULT_PRIOR, rate: int | None = None, channel: int | None = None
@@ -174,16 +170,16 @@ class Verifier:
         """
         threshold, calibration = bayes_threshold(prior), self.calibration
         if self.run.system.compares:
-            score = self._logit(a, b, rate, channel)
+            score, quality_NQ = self._logit(a, b, rate, channel), None
         else:
             model = self.models.get(a) if isinstance(a, str) else None
             if model is None:
                 self._require_there(a)
-                model = Model.of([self.embed(a, rate, channel)])
-            score = self._score(model, Model.of([self.embed(b, rate, channel)]))
+                model = self._model([a], rate, channel)
+            score, quality_NQ = self._score(model, self._model([b], rate, channel))
         if calibration is None:
             return Decision(score, None, None, None)
-        llr = float(calibration(np.array(score)))
+        llr = float(calibration(np.array([score]), quality_NQ)[0])
         return Decision(score, llr, threshold, llr >= threshold)
 
     def save_models(self, name: str | os.PathLike[str]) -> None:
@@ -205,6 +201,19 @@ class Verifier:
         if self.models and isinstance(a, str) and not Path(a).exists():
             raise DataError(f"{a}: no speaker of that name is enrolled ({first_few(self.models)}), nor is it a file")
 
+    def _model(self, files: Iterable[Audio], rate: int | None, channel: int | None) -> Model:
+        """Of one or several recordings."""
+        return Model.of(*zip(*(self._embed(audio, rate, channel) for audio in files), strict=True))
+
+    def _embed(self, audio: Audio, rate: int | None, channel: int | None) -> tuple[np.ndarray, float]:
+        """The embedding of a recording, and how many seconds of it the network heard."""
+        if self.run.system.compares:
+            raise ConfigError(f"{self.run.path}: its network compares pairs itself and has no embeddings; verify pairs")
+        heard = self._heard(audio, rate, channel, self._extractor.what, self._extractor.fewest)
+        with self._within_memory():
+            ((utt, x),) = self._extractor.extract(heard, heard.num_frames)
+        return x.astype(np.float32), heard.num_frames[utt] / heard.frames_per_s  # as archives hold them
+
     def _heard(self, audio: Audio, rate: int | None, channel: int | None, what: str, fewest: int) -> HeardUtterances:
         """A recording as the network reads it, which takes so many frames at least."""
         from sv.features.heard import HeardUtterances
@@ -222,11 +231,20 @@ class Verifier:
             raise DataError(f"{name}: {frames} {kind}{source.unit}, {what} needs {fewest}; give a longer recording")
         return HeardUtterances({key: x_T}, self._ear.frames_per_s)
 
-    def _score(self, model: Model, test: Model) -> float:
-        """As stage 7 scores a list of one trial."""
-        row = getattr(self.run.system.backends[self.backend], "row", None)
-        sides = model.vectors("the model", row), test.vectors("the recording", row)
-        return float(score_trials(self._scoring, *sides, Trials(["the model"], ["the recording"], None))[0])
+    def _score(self, model: Model, test: Model) -> tuple[float, np.ndarray | None]:
+        """As stage 7 scores a list of one trial; and the trial's quality measures, (1, Q), where it has any."""
+        settings, scoring = self.run.system.backends[self.backend], self._scoring
+        row, trial = getattr(settings, "row", None), Trials(["the model"], ["the recording"], None)
+        one, other = model.vectors("the model", row), test.vectors("the recording", row)
+        score = float(score_trials(scoring, one, other, trial)[0])
+        if not settings.quality:
+            return score, None
+        sides = ((one, model, "of_models"), (other, test, "of_tests"))
+        measured = [
+            Side.of(settings.quality, x, {x.keys[0]: of.seconds}, getattr(scoring, of_side, None))
+            for x, of, of_side in sides
+        ]
+        return score, trial_quality(*measured, trial)
 
     def _logit(self, a: Audio, b: Audio, rate: int | None, channel: int | None) -> float:
         """As stage 7 scores a list of one trial by a network that compares pairs itself."""

@@ -1,13 +1,16 @@
 """Calibrate a run's scores: RUN/calibration/BACKEND.json, learnt on one list, RUN/scores/TRIALS.BACKEND.calibrated.
 
-Calibrated scores are log-likelihood ratios in nats: accept where one is above log((1 - P) / P) at prior P. They are
-compressed where the scores are.
+Calibrated scores are log-likelihood ratios in nats: accept where one is above log((1 - P) / P) at prior P; `python -m
+sv threshold` says where, for other costs too. They are compressed where the scores are. Where a back end has quality
+measures (`quality:`), these are weighed beside the score.
 """
 
 import argparse
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from sv.cli import Parser, run
 from sv.data.trials import Trials, list_name, require_other_speakers, speaker_files, speakers_in
@@ -17,6 +20,7 @@ from sv.records import Step, record_of
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.calibration import DEFAULT_PRIOR, Calibration
+from sv.scoring.quality import names_of, read_quality
 from sv.scoring.score_files import is_compressed, score_file
 from sv.scoring.trials import read_scores, scored_trials, write_scores
 
@@ -76,12 +80,13 @@ def learn(args: argparse.Namespace, this: Run, backend: str, step: Step, speaker
     if trials.is_target is None:
         raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to learn from")
     scores = this.scores(list_name(path), backend)
-    scores_N = read_scores(scores, trials)
+    scores_N, names, quality_NQ = scores_and_quality(this, backend, path, trials)
     try:
-        calibration = Calibration.learn(scores_N, trials.is_target, args.prior)
+        calibration = Calibration.learn(scores_N, trials.is_target, args.prior, names, quality_NQ)
     except DataError as error:
         raise DataError(f"{scores}: {error}") from None
-    before, after = (cllr(Roc.from_scores(s_N, trials.is_target)) for s_N in (scores_N, calibration(scores_N)))
+    llr_N = calibration(scores_N, quality_NQ)
+    before, after = (cllr(Roc.from_scores(s_N, trials.is_target)) for s_N in (scores_N, llr_N))
     counts = {
         "num_targets": trials.num_targets,
         "num_nontargets": len(trials) - trials.num_targets,
@@ -91,8 +96,10 @@ def learn(args: argparse.Namespace, this: Run, backend: str, step: Step, speaker
     trained_on = {"cllr_before": before, "cllr_after": after}  # flattering: of the trials that it has learnt from
     calibration.write(out, trials=list_name(path), **counts, cllr_on_its_training_trials=trained_on)
     step.done([out], **counts)
+    weighed = "".join(f"{weight:+.4g} {name} " for name, weight in calibration.quality.items())
     print(
-        f"{out}: {calibration.slope:.4g} s {calibration.offset:+.4g} at prior {args.prior:g}; Cllr {before:.3f} before,"
+        f"{out}: {calibration.slope:.4g} s {weighed}{calibration.offset:+.4g} at prior {args.prior:g}; Cllr"
+        f" {before:.3f} before,"
         f" {after:.3f} after, on the {len(trials)} trials that it was learnt from"
     )
     if calibration.separable:
@@ -107,20 +114,32 @@ def apply(this: Run, backend: str, path: Path, step: Step) -> None:
     """Write a list's calibrated scores."""
     name = list_name(path)
     trials = scored_trials(Trials.read(path), this.dropped(name))
-    scores_N = read_scores(this.scores(name, backend), trials)
+    scores_N, _, quality_NQ = scores_and_quality(this, backend, path, trials)
     calibration = Calibration.read(this.calibration(backend))
     step.begin()
     compress = is_compressed(this.scores(name, backend))
-    out = write_scores(this.calibrated(name, backend), trials, calibration(scores_N), compress)
+    out = write_scores(this.calibrated(name, backend), trials, calibration(scores_N, quality_NQ), compress)
     step.done([out], trials=len(trials))
     print(f"{out}: {len(trials)} log-likelihood ratios")
+
+
+def scores_and_quality(
+    this: Run, backend: str, path: Path, trials: Trials
+) -> tuple[np.ndarray, list[str], np.ndarray | None]:
+    """The scores (N,) of a list's trials, what their quality measures are called, and these, (N, Q), if it has any."""
+    name, measures = list_name(path), this.system.measures(backend)
+    scores_N = read_scores(this.scores(name, backend), trials)
+    quality_NQ = read_quality(this.quality(name, backend), measures, trials) if measures else None
+    return scores_N, names_of(measures), quality_NQ
 
 
 def scored(this: Run, backend: str, path: Path) -> list[Path]:
     """All that decides the scores of a list, and whose they are."""
     name = list_name(path)
     scores = this.scores(name, backend)
-    return [path, *speaker_files(path), score_file(scores), record_of(scores.name, scores.parent), this.dropped(name)]
+    quality = [this.quality(name, backend)] if this.system.measures(backend) else []
+    made = [score_file(scores), record_of(scores.name, scores.parent), this.dropped(name), *quality]
+    return [path, *speaker_files(path), *made]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Embeddings of a data directory by a trained run: RUN/embeddings/SET/xvector.scp.
 
-One vector an utterance, or a matrix of those of its crops.
+One vector an utterance, or a matrix of those of its crops. `utt2dur` beside it has the seconds that the network heard.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from sv.cli import Parser, jobs_for, run
 from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.parts import join_parts
+from sv.data.tables import write_table
 from sv.errors import ConfigError
 from sv.extractor import load_extractor
 from sv.records import Step, dry_run
@@ -62,7 +63,7 @@ def make_all(args: argparse.Namespace, this: Run, source: Source, out: Path) -> 
     (out / "xvector.scp").unlink(missing_ok=True)
     parts = out / "arks" / "xvector"
     names = run_jobs_of(step, "extract", jobs, parts)
-    print(join_parts(feats, parts, jobs, out, "xvector.scp"))
+    print(join_parts(feats, parts, jobs, out, "xvector.scp", ["utt2dur"]))
     step.done([*set_files(out), out / "xvector.scp"], names, utterances=len(feats))
 
 
@@ -88,6 +89,8 @@ def make_part(args: argparse.Namespace, this: Run, source: Source, feats: DataDi
     with ArkWriter(name) as archive:
         for utt, vector in extract(reader, feats.utt2spk.keys() - dropped.keys()):
             archive.write(utt, vector)
+    heard = {utt: f"{reader.num_frames[utt] / reader.frames_per_s:.4f}" for utt in num_frames.keys() - dropped.keys()}
+    write_table(f"{name}.utt2dur", heard)
     write_dropped(f"{name}.dropped", dropped)
     print(f"{len(feats) - len(dropped)} embeddings, {len(dropped)} dropped")
 

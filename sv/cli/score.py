@@ -16,6 +16,7 @@ from sv.records import Step, dry_run, record_of
 from sv.run import Run
 from sv.scoring.cohort import KeptStatistics, whole_backend
 from sv.scoring.dropped import drop_records, recorded_drops
+from sv.scoring.quality import Side, seconds_heard, write_quality
 from sv.scoring.score_files import bring_into_form
 from sv.scoring.trials import score_trials, write_scores
 
@@ -66,7 +67,9 @@ def main() -> None:
     waiting = {backend: step for backend, step in steps.items() if not step.skip()}
     for backend, step in steps.items():
         if backend not in waiting:
-            bring_into_form(step, this.scores(name, backend), args.compress, [this.dropped(name)])
+            bring_into_form(
+                step, this.scores(name, backend), args.compress, [this.dropped(name), this.quality(name, backend)]
+            )
     if not waiting:
         return
     trials = Trials.read(args.trials)
@@ -100,9 +103,12 @@ def main() -> None:
         settings = this.system.backends[backend_name]
         backend = backend_of(args, this, backend_name)
         row = getattr(settings, "row", None)
-        scores_N = score_trials(backend, *(sides(row) if row else of_all_rows), trials)
+        one, other = sides(row) if row else of_all_rows
+        scores_N = score_trials(backend, one, other, trials)
+        quality = [write_quality_of(args, this, backend_name, backend, one, other, models)] if settings.quality else []
         out = write_scores(this.scores(name, backend_name), trials, scores_N, args.compress)
-        step.done([out, *([this.dropped(name)] if dropped else [])], trials=len(trials), dropped=len(dropped))
+        beside = [*([this.dropped(name)] if dropped else []), *quality]
+        step.done([out, *beside], trials=len(trials), dropped=len(dropped))
         print(
             f"{out}: {len(trials)} trials"
             + (f", {len(dropped)} ids without an embedding: {name}.dropped.txt" if dropped else "")
@@ -112,6 +118,7 @@ def main() -> None:
 def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Step:
     """The step that scores the list `name` with a back end."""
     embeddings = [record_of("extract", this.embeddings(set_name)) for set_name in (args.enrol, args.test)]
+    quality = this.system.backends[backend].quality
     drops = [path for path in drop_records(this, args.trials, (args.enrol, args.test)) if path.exists()]
     return Step(
         f"{name}.{backend}",
@@ -121,7 +128,8 @@ def step_of(args: argparse.Namespace, this: Run, name: str, backend: str) -> Ste
             *(*embeddings, record_of("train_backend", this.backend(backend))),
             *(drops if args.allow_dropped else []),
         ],
-        settings={"allow_missing": args.allow_missing, "allow_dropped": args.allow_dropped},
+        settings={"allow_missing": args.allow_missing, "allow_dropped": args.allow_dropped}
+        | ({"quality": list(quality)} if quality else {}),
     )
 
 
@@ -134,6 +142,32 @@ def backend_of(args: argparse.Namespace, this: Run, name: str) -> Backend:
         return KeptStatistics(f"{set_name}.models" if models else set_name, [*made_of, *([models] if models else [])])
 
     return whole_backend(this.system.backends[name], folder, kept(args.enrol, args.models), kept(args.test, None))
+
+
+def write_quality_of(
+    args: argparse.Namespace,
+    this: Run,
+    name: str,
+    backend: Backend,
+    enrol: Vectors,
+    test: Vectors,
+    models: dict[str, list[str]] | None,
+) -> Path:
+    """Write the quality measures of both sides, as they are scored; the file."""
+    measures, out = this.system.backends[name].quality, this.quality(list_name(args.trials), name)
+
+    def side(set_name: str, vectors: Vectors, members: dict[str, list[str]] | None, of_side: str) -> Side:
+        seconds: dict[str, float] = {}
+        if "duration" in measures:
+            utts = {utt for key in vectors.keys for utt in members[key]} if members else vectors.keys
+            seconds = seconds_heard(this.embeddings(set_name), utts)
+            if members:
+                seconds = {key: sum(seconds[utt] for utt in members[key]) for key in vectors.keys}
+        return Side.of(measures, vectors, seconds, getattr(backend, of_side, None))
+
+    sides = side(args.enrol, enrol, models, "of_models"), side(args.test, test, None, "of_tests")
+    write_quality(out, measures, *sides)
+    return out
 
 
 def read_sides(

@@ -57,7 +57,7 @@ def main() -> None:
                 *(speakers if settings.learns and settings.some_speakers else []),
                 *([record_of("extract", cohort), cohort / "utt2spk"] if settings.normalise else []),
             ],
-            settings=settings.model_dump(mode="json"),
+            settings=settings.learnt_by,
         )
         for name, settings in this.system.backends.items()
     }

@@ -1,12 +1,13 @@
 """Calibration: scores to log-likelihood ratios, by prior-weighted logistic regression.
 
-Letters in shapes: N trials, K weights.
+Letters in shapes: N trials, Q quality measures, K weights.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from sv.errors import ConfigError, DataError
 from sv.roc import checked_trials
 
 DEFAULT_PRIOR = 0.05  # that of the first actual cost that the report gives
-RIDGE = 1e-4  # on the slope of a separable list: half of it times the square of the slope of standardised scores
+RIDGE = 1e-4  # on the slope of a separable list, and on quality measures: half of it times the square of a weight
 _MOST_STEPS = 100
 _DONE = 1e-10  # part of the cost that the last step promises; the steps' errors being squared, no more is to be had
 
@@ -27,32 +28,44 @@ _OUT_OF_PROPORTION = "calibration does not converge: a few scores are out of all
 
 @dataclass(frozen=True)
 class Calibration:
-    """An affine calibration s -> slope s + offset into a log-likelihood ratio, in nats.
+    """An affine calibration s -> slope s + sum_q w_q x_q + offset into a log-likelihood ratio, in nats.
 
     >>> calibration = Calibration.learn(scores_N, is_target_N, prior=0.05)
     >>> llr_M = calibration(other_scores_M)
 
     `separable`: in the list it was learnt from no target scores below a non-target, or none above, so that the
-    steeper the better, and the slope is what RIDGE made it.
+    steeper the better, and the slope is what RIDGE made it. `quality`: the weights of quality measures by name (see
+    `sv.scoring.quality`); without any the order of scores stays.
     """
 
     slope: float
     offset: float
     prior: float
     separable: bool = False
+    quality: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def learn(cls, scores: ArrayLike, is_target: ArrayLike, prior: float = DEFAULT_PRIOR) -> Calibration:
+    def learn(
+        cls,
+        scores: ArrayLike,
+        is_target: ArrayLike,
+        prior: float = DEFAULT_PRIOR,
+        names: Sequence[str] = (),
+        quality_NQ: NDArray | None = None,
+    ) -> Calibration:
         """Learn from the scores of labelled trials.
 
-        Minimises `weighted_cost` over slope and offset, in float64 on standardised scores, so that their scale does
-        not matter. Where the list is separable (in either sense) the least cost is at an infinite slope; there, and
-        only there, RIDGE keeps it finite.
+        Minimises `weighted_cost` over slope, offset and weights, in float64 on standardised scores and measures, so
+        that their scale does not matter. Where the scores are separable (in either sense) the least cost is at an
+        infinite slope; there, and only there, RIDGE keeps it finite. The weights of measures, which together with the
+        scores may separate what the scores do not, have it always; one that is the same in all trials gets 0.
 
         Args:
             scores: (N,), finite.
             is_target: bool (N,).
             prior: of a target: the cost is most exact about decisions at this prior.
+            names: of the Q measures, if there are any.
+            quality_NQ: the measures, (N, Q), finite.
         Raises:
             DataError: one kind of trial is missing, a score is not finite, or all scores are the same.
             ConfigError: prior not within (0, 1).
@@ -64,30 +77,36 @@ class Calibration:
             raise DataError(f"{bad} of {scores_N.size} scores are not finite; calibration needs numbers")
         if scores_N.min() == scores_N.max():
             raise DataError(f"all {scores_N.size} scores are {scores_N[0]:g}; there is nothing to calibrate")
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, spread = scores_N.mean(), np.ptp(scores_N)
-            scale = spread * ((scores_N - mean) / spread).std()  # the deviation; its square may be too small to be held
-        if not np.isfinite(scale):
-            raise DataError(_OUT_OF_PROPORTION)
-        x_NK = np.stack([(scores_N - mean) / scale, np.ones_like(scores_N)], axis=1)
+        columns = [scores_N, *([] if quality_NQ is None else np.asarray(quality_NQ, np.float64).T)]
+        means, scales = np.array([_mean_and_scale(x_N) for x_N in columns]).T
+        standardised = [(x_N - mean) / scale for x_N, mean, scale in zip(columns, means, scales, strict=True)]
         separable = _separable(scores_N[is_target_N], scores_N[~is_target_N])
-        slope, offset = _minimise(x_NK, is_target_N, prior, np.array([RIDGE * separable, 0.0]))
-        return cls(float(slope / scale), float(offset - slope * mean / scale), prior, separable)
+        ridge_K = np.array([RIDGE * separable, *[RIDGE] * len(names), 0.0])
+        x_NK = np.stack([*standardised, np.ones_like(scores_N)], axis=1)
+        *weights, offset = _minimise(x_NK, is_target_N, prior, ridge_K)
+        weights = np.array(weights) / scales
+        quality = dict(zip(names, weights[1:].tolist(), strict=True))
+        return cls(float(weights[0]), float(offset - weights @ means), prior, separable, quality)
 
     @classmethod
     def read(cls, path: Path) -> Calibration:
         """Read what `write` wrote. Raises DataError if it is missing or something else."""
         try:
             stored = json.loads(path.read_bytes())
-            return cls(**{field.name: stored[field.name] for field in fields(cls)})
+            return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
         except FileNotFoundError:
             raise DataError(f"{path} is missing; calibrate first (stage 8)") from None
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path}: not a calibration; calibrate again (stage 8)") from None
 
-    def __call__(self, scores_N: NDArray) -> NDArray:
-        """Log-likelihood ratios of scores, float64 (N,), in nats."""
-        return self.slope * np.asarray(scores_N, np.float64) + self.offset
+    def __call__(self, scores_N: NDArray, quality_NQ: NDArray | None = None) -> NDArray:
+        """Log-likelihood ratios of scores, float64 (N,), in nats; with the measures (N, Q) that it was learnt with."""
+        llr_N = self.slope * np.asarray(scores_N, np.float64) + self.offset
+        return llr_N + quality_NQ @ np.array([*self.quality.values()]) if self.quality else llr_N
+
+    def score_at(self, llr: float) -> float | None:
+        """The score from which on the ratio is `llr` or more, whatever the trial; None where measures weigh in."""
+        return (llr - self.offset) / self.slope if self.slope > 0 and not self.quality else None
 
     def write(self, path: Path, **about: object) -> None:
         """Write it as JSON, with what else there is to know about it."""
@@ -121,6 +140,18 @@ def weighted_cost(
     hessian_KK = x_NK.T @ ((weight_N * wrong_N * expit(margin_N))[:, None] * x_NK)
     hessian_KK[np.diag_indices(len(w_K))] += ridge_K
     return float(cost), gradient_K, hessian_KK
+
+
+def _mean_and_scale(x_N: NDArray) -> tuple[float, float]:
+    """Mean and standard deviation of what differs; of what does not, 1, so that it is 0 when standardised."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = x_N.mean(), np.ptp(x_N)
+        if spread == 0:
+            return x_N[0], 1.0
+        scale = spread * ((x_N - mean) / spread).std()  # the deviation's square may be too small to be held
+    if not np.isfinite(scale):
+        raise DataError(_OUT_OF_PROPORTION)
+    return mean, scale
 
 
 def _separable(target_N: NDArray, nontarget_N: NDArray) -> bool:

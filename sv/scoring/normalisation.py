@@ -76,15 +76,15 @@ class NormalisedBackend:
         of_tests: Callable[[Vectors], Statistics],
     ) -> None:
         self._backend, self._method = backend, settings.method
-        self._of_models, self._of_tests = of_models, of_tests
+        self.of_models, self.of_tests = of_models, of_tests
         self.pair_cost = backend.pair_cost
 
     def scorer(self, enrol: Vectors, test: Vectors) -> NormalisedScorer:
         """What scores models against tests, in standard deviations."""
-        of_models = self._of_models(enrol) if self._method != "t" else None
+        of_models = self.of_models(enrol) if self._method != "t" else None
         of_tests = None
         if self._method != "z":
-            of_tests = of_models if of_models and test is enrol else self._of_tests(test)
+            of_tests = of_models if of_models and test is enrol else self.of_tests(test)
         return NormalisedScorer(self._backend.scorer(enrol, test), of_models, of_tests)
 
 

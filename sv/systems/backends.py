@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from sv.systems.normalisation import Normalisation
 from sv.systems.training import Adam, Exponential, Optimiser
 
 LengthNorm = Literal["none", "simple", "model"]
+Measure = Literal["duration", "norm", "cohort_mean"]  # see `sv.scoring.quality`
 
 
 class KaldiAdaptation(Strict):
@@ -73,6 +74,7 @@ class ProjectedBackend(Strict):
     total_covariance_factor: Fraction = 0.0  # of LDA: how much of the total covariance stands in the within-class one
     whiten: bool = False  # in place of LDA: the training vectors' covariance becomes I
     normalise: Normalisation | None = None  # of the scores, by those of a cohort
+    quality: tuple[Measure, ...] = ()  # of a trial's sides, what calibration weighs beside the score
 
     @property
     def learns(self) -> bool:
@@ -88,6 +90,19 @@ class ProjectedBackend(Strict):
     def some_speakers(self) -> bool:
         """Whether it learns from some of the training speakers alone, where the recipe names them."""
         return True
+
+    @property
+    def learnt_by(self) -> dict[str, Any]:
+        """The settings that decide what is learnt; quality measures are looked at after it."""
+        return self.model_dump(mode="json", exclude={"quality"})
+
+    @model_validator(mode="after")
+    def _measures_that_are_there(self) -> ProjectedBackend:
+        if len(set(self.quality)) < len(self.quality):
+            raise ValueError("quality: a measure is named twice")
+        if "cohort_mean" in self.quality and not self.normalise:
+            raise ValueError("quality: cohort_mean is of the cohort that normalises the scores; set normalise")
+        return self
 
     @model_validator(mode="after")
     def _one_transform(self) -> ProjectedBackend:
@@ -186,6 +201,7 @@ class NetworkBackend(Strict):
     compares_crops: ClassVar[bool] = False
     lda_dim: ClassVar[None] = None
     normalise: ClassVar[None] = None
+    quality: ClassVar[tuple[Measure, ...]] = ()
 
 
 Backend = Annotated[

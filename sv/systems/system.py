@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sv.settings import Strict
-from sv.systems.backends import Backend, NetworkBackend
+from sv.systems.backends import Backend, Measure, NetworkBackend
 from sv.systems.embeddings import Extraction, IVector
 from sv.systems.ensembles import Ensemble
 from sv.systems.features import Deltas, Normalise, SlidingCmn
@@ -119,6 +119,10 @@ class System(Strict):
     def normalises(self) -> bool:
         """Whether the scores of a back end are normalised by those of a cohort."""
         return any(settings.normalise for settings in self.backends.values())
+
+    def measures(self, backend: str) -> tuple[Measure, ...]:
+        """The quality measures that the calibration of a back end weighs; of an ensemble there are none."""
+        return () if self.ensemble else self.backends[backend].quality
 
     @property
     def compares(self) -> bool:
