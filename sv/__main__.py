@@ -1,11 +1,11 @@
-"""A trained system at work: `python -m sv embed|enroll|verify RUN …`, each with --help; they are `sv.cli`'s."""
+"""A trained system at work: `python -m sv embed|enroll|verify|threshold RUN …`, each with --help, of `sv.cli`."""
 
 import sys
 from importlib import import_module
 
 from sv.cli import run
 
-COMMANDS = ("embed", "enroll", "verify")
+COMMANDS = ("embed", "enroll", "verify", "threshold")
 
 
 def main() -> None:

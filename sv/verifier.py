@@ -154,21 +154,29 @@ class Verifier:
         self.models[name] = self._model(files, rate, channel)
 
     def verify(
-        self, a: Audio, b: Audio, prior: float = DEFAULT_PRIOR, rate: int | None = None, channel: int | None = None
+        self,
+        a: Audio,
+        b: Audio,
+        prior: float = DEFAULT_PRIOR,
+        c_miss: float = 1.0,
+        c_fa: float = 1.0,
+        *,
+        rate: int | None = None,
+        channel: int | None = None,
     ) -> Decision:
-        """Whether two recordings are of one speaker: accepted if the log-likelihood ratio reaches log((1 - P) / P).
+        """Whether two recordings are of one speaker: accepted where that costs least (`sv.metrics.bayes_threshold`).
 
         Args:
             a: an enrolled speaker's name, or a recording as in `embed`.
             b: a recording.
-            prior: P, the probability that they are of one speaker before they are heard. The costs of a miss and of a
-                false alarm are 1; others are those of another prior.
+            prior: the probability that they are of one speaker before they are heard.
+            c_miss, c_fa: what it costs to reject a speaker's own recording, and to accept another's.
             rate, channel: of the recordings.
         Raises:
-            ConfigError: a prior not within (0, 1); and all that `embed` raises.
+            ConfigError: a prior not within (0, 1), a cost not positive; and all that `embed` raises.
             DataError: a name that is neither that of a speaker nor of a file.
         """
-        threshold, calibration = bayes_threshold(prior), self.calibration
+        threshold, calibration = bayes_threshold(prior, c_miss, c_fa), self.calibration
         if self.run.system.compares:
             score, quality_NQ = self._logit(a, b, rate, channel), None
         else:

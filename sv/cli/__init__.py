@@ -63,6 +63,14 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--channel", type=int, help="of recordings with several, from 0")
         self.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
 
+    def add_costs(self) -> None:
+        """The prior and the costs that a decision is made for."""
+        self.add_argument(
+            "--prior", type=float, default=0.05, help="that two are of one speaker, before they are heard"
+        )
+        self.add_argument("--c-miss", type=float, default=1.0, help="cost of rejecting a speaker's own recording")
+        self.add_argument("--c-fa", type=float, default=1.0, help="cost of accepting another speaker's")
+
     def add_held_out_option(self) -> None:
         """What a training is judged by."""
         self.add_argument(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sv.cli import Parser, device_of, run
-from sv.scoring.calibration import DEFAULT_PRIOR
 from sv.verifier import Verifier
 
 
@@ -18,9 +17,7 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     parser.add_verifier_options()
     parser.add_argument("--backend", metavar="NAME", help="the back end that scores (None: the only one)")
-    parser.add_argument(
-        "--prior", type=float, default=DEFAULT_PRIOR, help="that they are of one speaker, before they are heard"
-    )
+    parser.add_costs()
     parser.add_argument("--models", type=Path, metavar="NAME", help="the enrolled speakers: NAME.ark and so on")
     parser.add_argument("a", metavar="A", help="a recording or, with --models, an enrolled speaker")
     parser.add_argument("b", metavar="B", help="a recording")
@@ -28,7 +25,7 @@ def main() -> None:
     verifier = Verifier.from_exp(args.run, args.backend, device_of(args))
     if args.models:
         verifier.load_models(args.models)
-    decision = verifier.verify(args.a, args.b, args.prior, channel=args.channel)
+    decision = verifier.verify(args.a, args.b, args.prior, args.c_miss, args.c_fa, channel=args.channel)
     if decision.llr is None:
         print(f"score {decision.score:.6f}\n{verifier.note}")
         return

@@ -191,12 +191,12 @@ def test_a_back_end_can_be_added_to_runs_that_are_there(run_sh, finished):
     """From stage 6 on: the others are left alone, and it has its row of both systems, calibrated as theirs."""
     _, work = finished
     steps = ("--backend", "modular", "--set", "backends.modular.steps=20")
-    steps += ("--backend", "asnorm", "--set", "backends.asnorm.normalise.top=4")
+    steps += ("--backend", "qmf", "--set", "backends.qmf.normalise.top=4")
     result = run_sh("--work", work, "--stage", "6", *SMALL_IVECTOR, *SMALL_EMBEDDING, *TINY, *steps)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("backend/plda: unchanged, skipped") == 2
     rows = json.loads((work / "exp/mini/report/results.json").read_text())
-    for backend in ("modular", "asnorm"):
+    for backend in ("modular", "qmf"):
         found = {row["system"]: row for row in rows if row["backend"] == backend and row["seed"] == 1}
         assert set(found) == {"xvector-small", "ivector-small"}
         assert all("on the list calibration (" in row["calibrated"] for row in found.values())

@@ -12,6 +12,7 @@ from runs import made_run
 import sv.data.trials
 from sv.data.tables import write_table
 from sv.data.trials import Trials, speakers_of
+from sv.errors import ConfigError
 from sv.metrics import cllr
 from sv.roc import Roc
 from sv.scoring.calibration import Calibration
@@ -219,3 +220,35 @@ def test_a_dry_run_says_what_would_be_done(command, run, monkeypatch, tmp_path):
         "test.cosine.calibrated exp/x/seed1/scores: would run: after calibrate.cosine",
     ]
     assert not (run.path / "calibration").exists()
+
+
+def test_the_threshold_of_costs_and_what_it_does(command, run, monkeypatch, capsys):
+    """Counted by hand on the list; the score is where the calibrated ratio is the threshold."""
+    assert command()[0] == 0
+    options = ("--prior", 0.01, "--c-miss", 10, "--c-fa", 2)
+    code, said, _ = run_command(monkeypatch, capsys, "threshold", *options, run.path, "data/test/trials_test")
+    assert code == 0
+    at = np.log(2 * 0.99 / (10 * 0.01))
+    assert f"log-likelihood ratio is {at:.4f} or more" in said
+    trials = Trials.read("data/test/trials_test")
+    lines = said.splitlines()[1:]
+    for backend, (scores, errors) in zip(("cosine", "plda"), zip(lines[::2], lines[1::2], strict=True), strict=True):
+        from_score = float(scores.removeprefix(f"{backend}: scores from "))
+        raw_N = read_scores(run.scores("test", backend), trials)
+        assert Calibration.read(run.calibration(backend))(np.array([from_score]))[0] == pytest.approx(at, abs=1e-4)
+        misses = 100 * (raw_N < from_score)[trials.is_target].mean()
+        accepted = 100 * (raw_N >= from_score)[~trials.is_target].mean()
+        assert f"misses {misses:.2f} % of 24, accepts {accepted:.2f} % of 168 impostors" in errors
+
+
+def test_without_calibration_or_with_costs_that_are_none_there_is_no_threshold(run, command, monkeypatch, capsys):
+    assert "calibrate first (stage 8)" in refused(run_command(monkeypatch, capsys, "threshold", run.path))
+    assert command()[0] == 0
+    assert "positive costs" in refused(run_command(monkeypatch, capsys, "threshold", "--c-fa", 0, run.path))
+
+
+def test_measures_of_no_cohort_or_named_twice_are_refused():
+    small = find_systems(CONF)["small"]
+    for quality, says in (("[norm, cohort_mean]", "set normalise"), ("[norm, norm]", "named twice")):
+        with pytest.raises(ConfigError, match=says):
+            load_system(small, sets=[f"backends.cosine.quality={quality}"])

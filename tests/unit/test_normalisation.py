@@ -14,8 +14,10 @@ from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
 from sv.errors import DataError
+from sv.scoring.calibration import Calibration
 from sv.scoring.cohort import CohortStatistics, cohort_of, write_cohort
 from sv.scoring.normalisation import NormalisedBackend, cohort_statistics
+from sv.scoring.quality import names_of, read_quality
 from sv.scoring.trials import read_scores, score_trials
 from sv.systems.backends import CosineBackend, PldaBackend
 from sv.systems.normalisation import Normalisation
@@ -191,6 +193,40 @@ def test_the_commands_normalise_models_and_tests_by_the_cohort(run, tmp_path, mo
     assert "backend/raw: unchanged" in said
     run_command(monkeypatch, capsys, *score, tmp_path / "trials_list")
     assert (read_scores(run.scores("list", "asnorm"), trials) != before).all()
+
+
+def test_quality_measures_are_asked_for_after_the_back_end_is_trained(run, tmp_path, monkeypatch, capsys):
+    """It stays as it is, the list is scored again, and calibration weighs them; without seconds that is one line."""
+    train = ("train_backends", "--train", "train", "--cohort", "cohort", run.path)
+    assert run_command(monkeypatch, capsys, *train)[0] == 0
+    pairs = [(f"t{s}-0", f"t{t}-{u}", s == t) for s in range(5) for t in range(5) for u in (1, 2)]
+    trials = Trials([e for e, *_ in pairs], [t for _, t, _ in pairs], np.array([same for *_, same in pairs]))
+    trials.write(tmp_path / "trials_list")
+    write_table(tmp_path / "utt2spk", {utt: utt.split("-")[0] for pair in trials.pairs() for utt in pair})
+    score = ("score", "--enrol", "test", "--test", "test", run.path, tmp_path / "trials_list")
+    assert run_command(monkeypatch, capsys, *score)[0] == 0
+    raw_N = read_scores(run.scores("list", "asnorm"), trials)
+    sets = [f"backends.{name}={json.dumps(settings)}" for name, settings in NORMS.items()]
+    sets.append("backends.asnorm.quality=[duration, norm, cohort_mean]")
+    changed = made_run("exp", "x", 1, load_system(find_systems(CONF)["small"], sets=sets))
+    assert run_command(monkeypatch, capsys, *train)[1].count("unchanged, skipped") == len(run.system.backends)
+    assert "utt2dur is missing" in refused(run_command(monkeypatch, capsys, *score))
+    write_table(run.embeddings("test") / "utt2dur", {f"t{s}-{u}": 1 + s + u / 2 for s in range(5) for u in range(3)})
+    said = run_command(monkeypatch, capsys, *score, "--compress")[1]
+    assert said.count("list.asnorm.gz: 50 trials") == 1
+    quality = read_quality(changed.quality("list", "asnorm"), changed.system.measures("asnorm"), trials)
+    assert quality[0, :2] == pytest.approx(np.log([1, 1.5]), abs=1e-6)
+    assert "the same scores, plain" in run_command(monkeypatch, capsys, *score)[1]
+    assert "unchanged, skipped" in run_command(monkeypatch, capsys, *score)[1]
+    np.testing.assert_array_equal(read_scores(run.scores("list", "asnorm"), trials), raw_N)
+    learnt = Calibration.learn(raw_N, trials.is_target, 0.05, names_of(changed.system.measures("asnorm")), quality)
+    monkeypatch.setattr("sv.cli.calibrate.require_other_speakers", lambda *_: None)
+    calibrate = ("calibrate", "--calibration", tmp_path / "trials_list", run.path, tmp_path / "trials_list")
+    code, said, told = run_command(monkeypatch, capsys, *calibrate)
+    assert (code, told) == (0, "")
+    assert "least_duration" in said
+    found = read_scores(changed.calibrated("list", "asnorm"), trials)
+    np.testing.assert_allclose(found, learnt(raw_N, quality), atol=1e-5)
 
 
 def test_a_cohort_that_is_not_there_is_one_line(run, monkeypatch, capsys):
