@@ -31,6 +31,8 @@ MEAN_DEFINITION = (
     " intervals are of single runs, a mean has none."
 )
 
+DEFINITIONS = (EER_DEFINITION, MEAN_DEFINITION, ACTUAL_DEFINITION, EQUALISED_DEFINITION)
+
 
 @dataclass(frozen=True)
 class Row:
