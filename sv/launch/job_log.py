@@ -111,15 +111,22 @@ def run_logged(job: Job, attempt: int) -> int:
     Returns:
         Its exit code.
     """
-    process = LoggedProcess(job, attempt)
+    started = threading.Event()
+
+    def later(number: int) -> None:
+        started.wait()
+        process.signal(signal.Signals(number))
 
     def pass_on(number: int, _: object) -> None:
-        timer = threading.Timer(PASS_ON_AFTER_S, process.signal, [signal.Signals(number)])
+        timer = threading.Timer(PASS_ON_AFTER_S, later, [number])
         timer.daemon = True
         timer.start()
 
+    # Before the job is started: a signal in between would end us and leave its log without a last line.
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        process = LoggedProcess(job, attempt)
+        started.set()
         process.wait()
         return process.close().code or 0
     finally:

@@ -13,7 +13,8 @@ from job_arrays import shell_array
 
 from sv.errors import UserError
 from sv.launch import JobsFailed, run_array, run_jobs, wrapper
-from sv.launch.job_log import read_ending
+from sv.launch.job_log import LoggedProcess, read_ending, run_logged
+from sv.launch.jobs import Job
 from sv.launch.wrapper import Wrapper
 
 ROOT = str(Path(__file__).parents[2])
@@ -104,6 +105,27 @@ def test_end_of_the_launcher_is_the_end_of_the_wrappers_jobs(tmp_path, number):
         time.sleep(0.05)
     assert [read_ending(log, 1).how for log in logs] == ["exit code 143 (SIGTERM)"] * 2
     assert not any(map(alive, pids))
+
+
+def test_a_signal_that_comes_while_the_job_starts_is_passed_on_as_well(tmp_path, monkeypatch):
+    """The log has its last line: whoever waits for it would wait for ever."""
+
+    def refuse(*_):
+        raise AssertionError("nobody minds the signal yet")
+
+    class Interrupted(LoggedProcess):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("sv.launch.job_log.LoggedProcess", Interrupted)
+    monkeypatch.setattr("sv.launch.job_log.PASS_ON_AFTER_S", 0.1)
+    before = signal.signal(signal.SIGTERM, refuse)
+    try:
+        assert run_logged(Job(1, ("sleep", "60"), tmp_path / "1.log"), 1) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert read_ending(tmp_path / "1.log", 1).how == "exit code 143 (SIGTERM)"
 
 
 def written(folder):

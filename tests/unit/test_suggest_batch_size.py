@@ -34,6 +34,7 @@ def test_no_growth_is_no_line():
         Fit.of(measured(10, 170), measured(30, 170))
 
 
+@pytest.mark.slow
 def test_a_third_size_lies_on_the_line(sets, tmp_path, monkeypatch):
     """On the CPU, each size in a process of its own: what 4200 chunks more add, but for what malloc keeps."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -77,6 +78,7 @@ def test_what_is_said_adds_up(sets, tmp_path, monkeypatch, capsys):
     assert "no three groups of 2 chunks fit into 0.51 GB; shorten training.chunk_s" in said
 
 
+@pytest.mark.slow
 def test_a_batch_larger_than_the_speakers_can_be_asked_about(sets, tmp_path, monkeypatch, capsys):
     """The size that the run has is not used: six speakers, and a batch of two hundred."""
     pairs = ("training.chunks_per_speaker=null", "training.groups={utterances: 2}", "training.batch_size=400")

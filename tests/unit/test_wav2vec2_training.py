@@ -185,6 +185,7 @@ def test_the_error_is_that_of_the_pairs_that_were_asked_for(sets, tmp_path, syst
     assert min(row[5] for row in curves(run)) == pytest.approx(want, abs=1e-6)  # the best epoch's network is loaded
 
 
+@pytest.mark.slow
 def test_the_batch_size_for_the_memory_is_suggested(sets, tmp_path, monkeypatch, capsys):
     for system in ("w2v2-ce", "w2v2-bce"):
         run = run_of(tmp_path, system)
