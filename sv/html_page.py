@@ -50,8 +50,8 @@ def duration(seconds: float) -> str:
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fdfdfc; --ink: #1d2328; --soft: #5b6670; --line: #d9dee2;
   --panel: #f3f5f6; --bar: #0072b2; --mark: #b54708; --badge: #b54708; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14181b; --ink: #e6eaed; --soft: #9aa6b0; --line: #333c44;
-  --panel: #1d2327; --bar: #56b4e9; --mark: #f2a65a; --badge: #f2a65a; } }
+@media screen and (prefers-color-scheme: dark) { :root { --paper: #14181b; --ink: #e6eaed; --soft: #9aa6b0;
+  --line: #333c44; --panel: #1d2327; --bar: #56b4e9; --mark: #f2a65a; --badge: #f2a65a; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All that proves the project: lint, unit tests, small end-to-end runs. `tests/run.sh --all` adds the long proofs.
+# Without Slurm's daemons (Debian: slurm-wlm, munge) or a Chromium (chromium; or SV_BROWSER) their tests are skipped.
 #   tests/run.sh [--all] [pytest arguments]
 set -euo pipefail
 unset CDPATH

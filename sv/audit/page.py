@@ -68,9 +68,13 @@ def _facts(audit: Audit) -> str:
 
 
 def share(count: int, total: int) -> str:
-    """`1.2 %`; what is more than nothing is never 0."""
+    """`1.2 %`; what is more than nothing is never 0, what is less than all never 100."""
     percent = 100 * count / total
-    return "under 0.01 %" if percent < 0.01 else f"{percent:.2g} %"
+    if percent < 0.01:
+        return "under 0.01 %"
+    if 99.99 < percent < 100:
+        return "over 99.99 %"
+    return f"{percent:.2g} %" if percent < 99 else f"{percent:.4g} %"
 
 
 def _problems(audit: Audit) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -34,7 +35,7 @@ def det_html(curves: Mapping[str, Sequence[Roc]], where: str) -> str:
         drawn.append(f'<g data-curve="{key}"><title>{escape(name)}, EER {eer}</title>{parts}</g>')
         entries.append(
             f'<li><label><input type="checkbox" checked="checked" data-toggles="{key}"/>'
-            f'<svg class="sample" viewBox="0 0 26 8"><path {look} d="M0,4H26"/></svg>'
+            f'<svg class="sample" viewBox="0 0 26 8" aria-hidden="true"><path {look} d="M0,4H26"/></svg>'
             f"<span>{escape(name)} <small>EER {eer}</small></span></label></li>"
         )
     ticks = [(float(ndtri(tick / 100)), f"{tick:g}") for tick in TICKS_PERCENT]
@@ -62,9 +63,9 @@ def det_html(curves: Mapping[str, Sequence[Roc]], where: str) -> str:
 def _frame(rocs: Sequence[Roc]) -> Frame:
     """As far as the list can measure, with the same scale on both axes."""
     x, y = (tuple(map(float, each)) for each in limits(rocs))
-    empty = Frame(x, y, WIDTH, left=44)
+    empty = Frame(x, y, WIDTH, left=52, bottom=42, letter=9)  # with room for the larger text of narrow screens
     unit = (WIDTH - empty.left - empty.right) / (x[1] - x[0])
-    return Frame(x, y, WIDTH, empty.top + empty.bottom + unit * (y[1] - y[0]), left=44)
+    return replace(empty, height=empty.top + empty.bottom + unit * (y[1] - y[0]))
 
 
 def _curve(frame: Frame, roc: Roc, number: int) -> str:
@@ -92,7 +93,8 @@ def _shape(shape: str, x: float, y: float, colour: str) -> str:
 _MARKS = (
     '<p class="marks">'
     + "".join(
-        f'<span><svg class="sample" viewBox="0 0 14 14">{_shape(shape, 7, 7, "soft")}</svg> {said}</span>'
+        f'<span><svg class="sample" viewBox="0 0 14 14" aria-hidden="true">{_shape(shape, 7, 7, "soft")}</svg>'
+        f" {said}</span>"
         for shape, said in (
             ("eer", "equal error rate, on the ROC's convex hull"),
             ("05", f"minDCF at prior {P_TARGET:g}"),

@@ -192,7 +192,7 @@ def _trainings(trainings: Sequence[Drawn]) -> str:
 
 
 def _picture(png: str) -> str:
-    return f'<figure><img alt="t-SNE of embeddings" src="data:image/png;base64,{png}"/></figure>'
+    return f'<figure class="wide"><img alt="t-SNE of embeddings" src="data:image/png;base64,{png}"/></figure>'
 
 
 def _data(report: Report) -> str:
@@ -295,17 +295,18 @@ document.addEventListener('click', function (event) {
 _STYLE = """
 :root { --k0: #0072b2; --k1: #d55e00; --k2: #009e73; --k3: #cc79a7; --k4: #e69f00; --k5: #56b4e9; --k6: #000000;
   --paper-cell: #fbf3e2; }
-@media (prefers-color-scheme: dark) { :root { --k0: #3d9be0; --k1: #f27b3a; --k2: #2fc79b; --k3: #e39cc6; --k4: #f2b632;
-  --k5: #a5dcfb; --k6: #e6eaed; --paper-cell: #2a2418; } }
+@media screen and (prefers-color-scheme: dark) { :root { --k0: #3d9be0; --k1: #f27b3a; --k2: #2fc79b; --k3: #e39cc6;
+  --k4: #f2b632; --k5: #a5dcfb; --k6: #e6eaed; --paper-cell: #2a2418; } }
 section > h3 { margin: 1.5rem 0 .5rem; }
 .wide { overflow-x: auto; }
 .results, .lined { font-size: .875rem; overflow-wrap: normal; }
 .results th, .lined th { padding: .25rem .5rem; font-size: .8rem; vertical-align: bottom; }
 .results td, .lined td { padding: .2rem .5rem; border-top: 1px solid var(--line); white-space: nowrap; }
-.results td.name { white-space: normal; }
+.results td.name { white-space: normal; min-width: 4.5rem; }
 .results td:first-child { min-width: 7.5rem; }
 .results .figure, .results .paper { text-align: right; }
 .results thead [scope=colgroup] { text-align: center; border-bottom: 1px solid var(--line); }
+.results thead [scope=colgroup].paper { min-width: 6rem; }
 .results thead td { border: 0; }
 .results small { font-size: .8em; font-weight: 400; }
 .results .mean td { font-weight: 600; }
@@ -313,6 +314,7 @@ section > h3 { margin: 1.5rem 0 .5rem; }
 .results .paper + .paper { border-left: 0; }
 .notes { font-size: .875rem; color: var(--soft); margin-top: .75rem; }
 .det { display: grid; grid-template-columns: minmax(0, 36rem) minmax(14rem, 1fr); gap: 1rem; align-items: start; }
+@media screen and (min-width: 48rem) { .det > :first-child { position: sticky; top: 1rem; } }
 .legend { list-style: none; padding: 0; font-size: .9rem; }
 .legend small { display: block; }
 .legend label { display: flex; gap: .5rem; align-items: center; padding: .1rem 0; cursor: pointer; }
@@ -366,6 +368,7 @@ _NARROW = """
   .results td:first-child::before { content: none; }
   .results .paper { border-left: 0; padding: 0 .4rem; }
   .lined th, .lined td { padding: .2rem .3rem; }
+  .wide img { min-width: 40rem; }
   .lined td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 }
 """

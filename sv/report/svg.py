@@ -30,6 +30,7 @@ class Frame:
     right: float = 8
     top: float = 8
     bottom: float = 34
+    letter: float = 7  # width of a digit, at most
 
     def at(self, x: np.ndarray | float, y: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Where points are in the drawing."""
@@ -51,27 +52,37 @@ class Frame:
         return f'<polyline {look} points="{points}"/>' if points else ""
 
     def axes(self, x_ticks: Ticks, y_ticks: Ticks, x_label: str, y_label: str = "") -> str:
-        """Grid, ticks and what the axes are."""
+        """Grid, ticks and what the axes are; of the x axis, a label that has no room beside the last is left out."""
         x0, y0 = (float(each) for each in self.at(self.x[0], self.y[0]))
         x1, y1 = (float(each) for each in self.at(self.x[1], self.y[1]))
         drawn = []
+        end = -np.inf  # of the last label
         for at, label in x_ticks:
             x = float(self.at(at, 0)[0])
             drawn.append(f'<line class="grid-line" x1="{x:.1f}" x2="{x:.1f}" y1="{y1:.1f}" y2="{y0:.1f}"/>')
-            anchor = "start" if x < 14 else "end" if x > self.width - 14 else "middle"  # or it would be cut
-            drawn.append(f'<text x="{x:.1f}" y="{y0 + 13:.1f}" text-anchor="{anchor}">{escape(label)}</text>')
+            width = self.width_of(label)
+            # It would be cut at the drawing's edge.
+            anchor = "start" if x < width / 2 else "end" if x > self.width - width / 2 else "middle"
+            begin = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
+            if begin > end + self.letter / 2:
+                drawn.append(f'<text x="{x:.1f}" y="{y0 + 16:.1f}" text-anchor="{anchor}">{escape(label)}</text>')
+                end = begin + width
         for at, label in y_ticks:
             y = float(self.at(0, at)[1])
             drawn.append(f'<line class="grid-line" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            drawn.append(f'<text x="{x0 - 4:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>')
+            drawn.append(f'<text x="{x0 - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>')
         drawn.append(
             f'<rect class="frame" x="{x0:.1f}" y="{y1:.1f}" width="{x1 - x0:.1f}" height="{y0 - y1:.1f}"/>'
-            f'<text x="{(x0 + x1) / 2:.1f}" y="{y0 + 28:.1f}" text-anchor="middle">{escape(x_label)}</text>'
+            f'<text x="{(x0 + x1) / 2:.1f}" y="{self.height - 5:.1f}" text-anchor="middle">{escape(x_label)}</text>'
         )
         if y_label:
-            place = f"translate(10 {(y0 + y1) / 2:.1f}) rotate(-90)"
+            place = f"translate(13 {(y0 + y1) / 2:.1f}) rotate(-90)"
             drawn.append(f'<text transform="{place}" text-anchor="middle">{escape(y_label)}</text>')
         return "".join(drawn)
+
+    def width_of(self, label: str) -> float:
+        """Of a number, in the drawing's units, at most."""
+        return self.letter * (len(label) - label.count(".") / 2)
 
     def mark(self, x: float, label: str) -> str:
         """A vertical line where something is decided, if that is within the frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,7 +43,9 @@ def _drawing(epochs: np.ndarray, curves: dict[str, np.ndarray], what: str) -> st
     low, high = float(values.min()), float(values.max())
     room = 0.06 * (high - low) or 0.5
     # A single epoch has a width as well.
-    frame = Frame((float(epochs[0]) - 0.3, float(epochs[-1]) + 0.3), (low - room, high + room), WIDTH, HEIGHT, left=44)
+    frame = Frame((float(epochs[0]) - 0.3, float(epochs[-1]) + 0.3), (low - room, high + room), WIDTH, HEIGHT)
+    y_ticks = round_ticks(*frame.y, 4)
+    frame = replace(frame, left=24 + max(frame.width_of(label) for _, label in y_ticks))
     drawn = []
     for name, value in curves.items():
         there = np.isfinite(value)
@@ -53,6 +56,4 @@ def _drawing(epochs: np.ndarray, curves: dict[str, np.ndarray], what: str) -> st
         if there.any():
             drawn.append(f'<circle class="{name}" cx="{x[-1]:.1f}" cy="{y[-1]:.1f}" r="2.5"/>')
     x_ticks = [(at, label) for at, label in round_ticks(*frame.x) if at == int(at)]
-    return drawing(
-        WIDTH, HEIGHT, f"{what} by epoch", frame.axes(x_ticks, round_ticks(*frame.y, 4), "epoch", what), *drawn
-    )
+    return drawing(WIDTH, HEIGHT, f"{what} by epoch", frame.axes(x_ticks, y_ticks, "epoch", what), *drawn)

@@ -16,6 +16,7 @@ from kaldi_files import ROOT
 
 from sv.audit.levels import clipped_fraction, content_hash, levels
 from sv.audit.measure import measure_part, read_measured
+from sv.audit.page import share
 from sv.audit.speech import speech_s
 from sv.data.audio import read_audio
 from sv.data.tables import read_table
@@ -451,6 +452,21 @@ def test_commands_are_run_only_where_they_are_allowed(audit, tmp_path):
 
 
 # -- the page -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "under 0.01 %"),
+        (200, "0.2 %"),
+        (12_345, "12 %"),
+        (99_600, "99.6 %"),
+        (99_999, "over 99.99 %"),
+        (100_000, "100 %"),
+    ],
+)
+def test_shares_are_short_and_whole_only_of_all(count, said):
+    assert share(count, 100_000) == said
 
 
 def test_the_page_is_well_formed_and_asks_for_nothing(audit, mixed, tmp_path):

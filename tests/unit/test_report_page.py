@@ -229,6 +229,23 @@ def test_frame_places_its_corners():
     assert frame.mark(3, "beyond") == ""
 
 
+def test_labels_of_an_axis_stay_within_the_drawing_and_apart():
+    """At both ends, where letters of 7 would reach beyond it, and between them, where one has no room."""
+    frame = Frame((0, 10), (0, 1), 200, 80, left=4, right=4)
+    ticks = [(0, "0.0000"), (5, "5"), (5.5, "5.5"), (10, "10.000")]
+    texts = ElementTree.fromstring(f"<g>{frame.axes(ticks, (), '')}</g>").findall("text")[:-1]
+    assert [text.text for text in texts] == ["0.0000", "5", "10.000"]
+    widths = [7 * len(text.text) for text in texts]
+    shift = {"start": 0, "middle": 0.5, "end": 1}
+    begins = [
+        float(text.get("x")) - shift[text.get("text-anchor")] * width for text, width in zip(texts, widths, strict=True)
+    ]
+    ends = np.add(begins, widths)
+    assert begins[0] >= 0
+    assert ends[-1] <= 200
+    assert (ends[:-1] < begins[1:]).all()
+
+
 # -- The table -------------------------------------------------------------------------------------------------
 
 
