@@ -234,7 +234,7 @@ def test_frame_places_its_corners():
 
 def row(**changes):
     figures = {
-        "system": "x", "backend": "plda", "trials": "mini", "seed": 1, "eer": 0.05, "eer_interval": None,
+        "system": "x", "backend": "plda", "trials": "mini", "seed": 1, "eer": 0.05, "intervals": {},
         "eer_nearest": 0.05, "min_dcf_05": 0.3, "min_dcf_01": 0.4, "min_cllr": 0.2, "num_listed": 8, "num_trials": 8,
         "num_targets": 4, "num_speakers": 2, "published_eer": None, "published_source": None,
     }  # fmt: skip

@@ -1,0 +1,83 @@
+"""What a trial list has too few of for the figures asked of it: speakers, trials, errors. One rule for all who tell.
+
+A figure is told from other figures by its errors, not by its trials. Doddington's rule of 30 [Doddington, Przybocki,
+Martin & Reynolds, The NIST speaker recognition evaluation, Speech Communication 31, 2000]: to be 90 % sure that a true
+error rate is within 30 % of the one observed, there must be 30 errors. It holds of misses and of false alarms, each at
+the threshold that the figure is of, and takes trials as independent, which those of one speaker are not: so fewer than
+30 are too few, and 30 may be. The bootstrap cannot mend this: an error that the list has not is in no replicate.
+
+Where the list itself is too small, no system is named: at costs 1 and target prior p < 1/2 a threshold at which more
+than p / (1 - p) of the non-target trials are accepted costs more than rejecting all, so with fewer than 30 (1 - p) / p
+of these a cost worth having never has 30 false alarms; and no figure has more misses than there are target trials.
+
+Of fewer speakers than 50 intervals are too narrow: of 90 % intervals 83 % covered the truth with 24 or 48 of them (see
+`sv.bootstrap.bootstrap_ci`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+FEW_SPEAKERS, FEW_ERRORS = 50, 30
+NAMES = {
+    "eer": "EER",
+    "min_dcf_05": "minDCF.05",
+    "min_dcf_01": "minDCF.01",
+    "act_dcf_05": "actDCF.05",
+    "act_cprimary": "act Cprim",
+    "equalised_eer": "eq. EER",
+    "equalised_min_cprimary": "eq. min Cprim",
+    "equalised_act_cprimary": "eq. act Cprim",
+}
+PRIORS = {"min_dcf_05": 0.05, "min_dcf_01": 0.01, "act_dcf_05": 0.05, "act_cprimary": 0.005}  # the rarest, of two
+NAMED = 3  # rows; of more their number is told
+
+Errors = tuple[int, int]  # misses, false alarms: of two thresholds the fewest of each
+
+
+def is_few(errors: Errors | None) -> bool:
+    """Whether the rule of 30 says so; not of figures that are of no one threshold, such as Cllr."""
+    return errors is not None and min(errors) < FEW_ERRORS
+
+
+def too_few(
+    num_targets: int, num_nontargets: int, num_speakers: int, errors: Sequence[tuple[str, Mapping[str, Errors]]]
+) -> list[str]:
+    """What a list is too small for, a line each.
+
+    Args:
+        num_speakers: 0 if not known.
+        errors: whose figures, and by figure, of `NAMES`, its errors.
+    """
+    lines = []
+    if 0 < num_speakers < FEW_SPEAKERS:
+        lines.append(f"{num_speakers} speakers are few: intervals over them are too narrow")
+    if num_targets < FEW_ERRORS:
+        lines.append(f"{num_targets} target trials are too few for any figure: of misses {FEW_ERRORS} are wanted")
+    asked = {PRIORS[figure] for _, of in errors for figure in of if figure in PRIORS}
+    beyond = {p for p in asked if num_nontargets * p / (1 - p) < FEW_ERRORS}
+    if beyond:
+        priors = " and ".join(f"{p:g}".removeprefix("0") for p in sorted(beyond, reverse=True))
+        lines.append(
+            f"{num_nontargets:,} non-target trials are too few for costs at target prior {priors}: to have {FEW_ERRORS}"
+            " false alarms costs more than to reject all"
+        )
+    for number, kind in enumerate(("misses", "false alarms")):
+        few = []
+        for figure, name in NAMES.items():
+            if num_targets < FEW_ERRORS if number == 0 else PRIORS.get(figure) in beyond:
+                continue  # as said
+            counts = [(who, of[figure][number]) for who, of in errors if figure in of]
+            if below := [(who, count) for who, count in counts if count < FEW_ERRORS]:
+                few.append(f"{name} ({_whose(below, len(errors))})")
+        if few:
+            lines.append(f"fewer than {FEW_ERRORS} {kind} at {', '.join(few)}")
+    return lines
+
+
+def _whose(counts: Sequence[tuple[str, int]], of: int) -> str:
+    """Who has how many, or how many have from how many to how many."""
+    if len(counts) <= NAMED:
+        return ", ".join(f"{who} {count}" for who, count in counts)
+    least, most = min(count for _, count in counts), max(count for _, count in counts)
+    return f"{len(counts)} of {of} rows, {least}" + (f" to {most}" if least < most else "")
