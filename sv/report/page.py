@@ -147,7 +147,9 @@ def _interval(whose: Sequence[Row], of: Figure | None) -> str:
     """What stands below a figure: the interval of a single row, with a mark where errors are too few."""
     if of is None or len(whose) > 1 or not (ends := interval(whose[0], of)):
         return ""
-    return f'<small class="interval">{ends}{mark(whose[0], of)}</small>'
+    few = f"<i>{sign}</i>" if (sign := mark(whose[0], of)) else ""
+    short = ends if of.is_rate else re.sub(r"\b0\.", ".", ends)  # or ten columns are wider than a page
+    return f'<small class="interval">{short}{few}</small>'
 
 
 def _limits(limits: Sequence[str]) -> str:
@@ -325,7 +327,8 @@ section > h3 { margin: 1.5rem 0 .5rem; }
 .results thead [scope=colgroup] { text-align: center; border-bottom: 1px solid var(--line); }
 .results thead td { border: 0; }
 .results small { font-size: .8em; font-weight: 400; }
-.results small.interval { display: block; color: var(--soft); }
+.results small.interval { display: block; font-size: .75em; color: var(--soft); }
+.results small.interval i { position: absolute; font-style: normal; color: var(--k1); }
 .limits { font-size: .875rem; margin-top: .75rem; padding: .4rem .75rem; border-left: 3px solid var(--k1); }
 .limits p, .limits ul { margin: 0; }
 .limits ul { padding-left: 1.1rem; }

@@ -190,8 +190,8 @@ def interval(row: Row, of: Figure) -> str:
 
 
 def mark(row: Row, of: Figure) -> str:
-    """† on a figure of too few errors."""
-    return "†" if is_few(row.errors.get(of.name)) else ""
+    """† on the interval of a figure of too few errors."""
+    return "†" if of.name in row.intervals and is_few(row.errors.get(of.name)) else ""
 
 
 def _names_header(rows: Sequence[Row]) -> tuple[str, ...]:

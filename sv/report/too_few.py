@@ -80,4 +80,5 @@ def _whose(counts: Sequence[tuple[str, int]], of: int) -> str:
     if len(counts) <= NAMED:
         return ", ".join(f"{who} {count}" for who, count in counts)
     least, most = min(count for _, count in counts), max(count for _, count in counts)
-    return f"{len(counts)} of {of} rows, {least}" + (f" to {most}" if least < most else "")
+    rows = f"all {of} rows" if len(counts) == of else f"{len(counts)} of {of} rows"
+    return f"{rows}, {least}" + (f" to {most}" if least < most else "")

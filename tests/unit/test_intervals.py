@@ -211,6 +211,7 @@ def test_what_a_list_is_too_small_for_is_one_line(numbers, errors, said):
 def test_many_rows_of_few_errors_are_told_by_their_number():
     few = [(f"x{n}", {"eer": (n, 300)}) for n in range(5)]
     assert too_few(100, 3000, 60, [*few, ("good", ENOUGH)]) == ["fewer than 30 misses at EER (5 of 6 rows, 0 to 4)"]
+    assert too_few(100, 3000, 60, few) == ["fewer than 30 misses at EER (all 5 rows, 0 to 4)"]
 
 
 def test_no_useful_threshold_has_more_false_alarms_than_the_rule_says():

@@ -253,6 +253,16 @@ def test_the_papers_columns_are_apart():
     assert "paper" not in results_table([row()])
 
 
+def test_every_figure_has_its_interval_below_it():
+    """In place of the column of the EER's; of means there is none, and a mark is on what has too few errors."""
+    known = {"intervals": {"eer": (0.04, 0.1), "min_dcf_05": (0.25, 1.5)}, "errors": {"min_dcf_05": (3, 40)}}
+    root = ElementTree.fromstring(f"<div>{results_table([row(**known), row(seed=2)])}</div>")
+    heads = [head.text for head in root.findall(".//thead/tr[2]/th")]
+    assert heads[4:] == ["EER %", "minDCF.05", "minDCF.01", "min Cllr", "trials"]
+    below = [["".join(each.itertext()) for each in line.iter("small")] for line in root.findall(".//tbody/tr")]
+    assert below == [["± 0.00", "± 0.000", "± 0.000", "± 0.000"], ["4.00–10.00", ".250–1.500†"], []]
+
+
 def test_means_stand_out_and_what_was_tuned_here_is_marked():
     html = results_table([row(), row(seed=2), row(system="y", tuned_for="EER")])
     root = ElementTree.fromstring(f"<div>{html}</div>")
@@ -322,6 +332,8 @@ def test_the_page_has_all_that_was_promised(written):
         assert f"{100 * r['eer']:.2f}" in texts["Results"]
         assert f"EER {100 * r['eer']:.2f} %" in texts["vox1_o"]
     assert "6.10" in texts["Results"]
+    (limits,) = section["Results"].findall("div[@class='limits']")
+    assert limits.findtext("ul/li").startswith("vox1_o: ")
     assert len(section["vox1_o"].findall(".//figure")) == 2
     assert len(section["Training"].findall(".//figure/svg")) == 2
     assert "data/train/feats/mfcc90 utterances" in texts["Data"]

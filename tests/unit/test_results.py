@@ -17,7 +17,16 @@ from sv.errors import DataError
 from sv.metrics import cllr, eer_rocch
 from sv.records import Step
 from sv.report.figures import figures
-from sv.report.tables import Row, markdown_table, not_averaged, notes, table, text_table
+from sv.report.tables import (
+    Row,
+    intervals_table,
+    markdown_table,
+    not_averaged,
+    notes,
+    table,
+    text_table,
+    too_small,
+)
 from sv.roc import Roc
 from sv.scoring.trials import read_scores, write_scores
 from sv.systems.reading import find_systems, load_system
@@ -237,6 +246,44 @@ def test_markdown_has_the_same_cells_in_as_many_columns():
     assert cells[1] == ("---",) * 4 + ("---:",) * 6
 
 
+INTERVALS = {"eer": (0.0312, 0.1), "min_dcf_05": (0.2, 0.45), "min_dcf_01": (0.3, 1.0), "min_cllr": (0.15, 0.25)}
+
+
+def test_every_figure_of_a_run_has_its_interval_in_a_second_table():
+    """In its unit, marked where errors are too few; no line of means, nor of a list without speakers."""
+    known = row(intervals=INTERVALS, errors={"eer": (30, 31), "min_dcf_05": (50, 29), "min_dcf_01": (29, 50)})
+    assert intervals_table([known, row(seed=2, intervals=INTERVALS), row(system="y", intervals={})]) == [
+        ("system", "seed", "back end", "trial list", "EER %", "minDCF.05", "minDCF.01", "min Cllr"),
+        ("xvector-small", "1", "plda", "mini", "3.12–10.00", "0.200–0.450†", "0.300–1.000†", "0.150–0.250"),
+        ("xvector-small", "2", "plda", "mini", "3.12–10.00", "0.200–0.450", "0.300–1.000", "0.150–0.250"),
+    ]
+    assert intervals_table([row(intervals={})]) == []
+    (_, line) = intervals_table([row(calibrated="so", num_partitions=(2, 3), intervals={**INTERVALS, "cllr": (0, 1)})])
+    assert line[-6:] == ("–", "–", "0.000–1.000", "–", "–", "–")
+
+
+def test_the_mark_is_explained_where_it_is():
+    few = {"min_dcf_05": (50, 29)}
+    assert not any(note.startswith("†") for note in notes([row(intervals=INTERVALS), row(intervals={}, errors=few)]))
+    assert any(note.startswith("†") for note in notes([row(intervals=INTERVALS, errors=few)]))
+
+
+def test_what_lists_are_too_small_for_is_told_by_list():
+    """Of each the runs by name, with seeds where there are several; of runs that scored parts of one the smallest."""
+    few, enough = {"eer": (12, 300)}, {"num_speakers": 60, "num_trials": 4000}
+    rows = [
+        row(errors=few, **enough),
+        row(seed=2, errors={"eer": (31, 300)}, **enough | {"num_speakers": 49}),
+        row(trials="other", errors=few, **enough),
+    ]
+    assert too_small(rows) == [
+        "mini: 49 speakers are few: intervals over them are too narrow.",
+        "mini: fewer than 30 misses at EER (xvector-small 1 plda 12).",
+        "other: fewer than 30 misses at EER (xvector-small 1 plda 12).",
+    ]
+    assert too_small([row(**enough)]) == []
+
+
 def test_notes_say_what_holds_for_the_table():
     said = "\n".join(notes([row(), row(seed=2, published_eer=6.1, published_source="Someone, Table 1")]))
     assert "convex hull" in said
@@ -294,6 +341,14 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
         assert f"{100 * r['eer']:.2f}" in said
     assert said.startswith("A note.\n\nsystem ")
     assert "ynthetic" not in said + text
+    assert "\n\n95 % intervals over speakers:\n\n| system | seed |" in text
+    for r in rows:
+        low, high = r["intervals"]["min_cllr"]
+        assert f"{low:.3f}–{high:.3f}" in text
+        assert r["errors"]["min_dcf_05"][1] < 30
+    for line in ("12 speakers are few", "396 non-target trials are too few for costs at target prior .05 and .01"):
+        assert f"\nvox1_o: {line}" in text
+        assert f"\nvox1_o: {line}" in said
     assert "page:  report/report.html\ntable: report/results.md\nDET:   report/det_vox1_o.png\n" in said
     assert sorted(path.name for path in Path("report").iterdir()) == [
         *(".done", "det_vox1_o.png", "report.html", "results.json", "results.md")
