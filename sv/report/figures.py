@@ -12,7 +12,6 @@ from sv.bootstrap import FiguresOf, bootstrap_ci
 from sv.data.trials import Trials
 from sv.equalised import UNCOUNTED, equalised_roc
 from sv.metrics import (
-    SRE16_PRIORS,
     OperatingPoint,
     act_cprimary,
     act_dcf,
@@ -27,7 +26,7 @@ from sv.metrics import (
     min_dcf_point,
     rocch,
 )
-from sv.report.too_few import Errors
+from sv.report.too_few import PRIORS, Errors
 from sv.resampled import Blocks, Resampled, Speakers, between, runs_of_a_kind
 from sv.roc import Roc
 
@@ -55,12 +54,6 @@ ACTUAL = Kind(  # and Cllr, which takes more than decisions
     {"equalised_act_cprimary": act_cprimary},
     act_dcf_point,
 )
-PRIORS = {  # of the targets, of the figures that are costs of decisions
-    "min_dcf_05": (0.05,),
-    "min_dcf_01": (0.01,),
-    "act_dcf_05": (0.05,),
-    **dict.fromkeys(("act_cprimary", "equalised_min_cprimary", "equalised_act_cprimary"), SRE16_PRIORS),
-}
 
 
 def figures(

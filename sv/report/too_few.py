@@ -9,6 +9,7 @@ the threshold that the figure is of, and takes trials as independent, which thos
 Where the list itself is too small, no system is named: at costs 1 and target prior p < 1/2 a threshold at which more
 than p / (1 - p) of the non-target trials are accepted costs more than rejecting all, so with fewer than 30 (1 - p) / p
 of these a cost worth having never has 30 false alarms; and no figure has more misses than there are target trials.
+(Equalised costs may have more: there the trials of a large partition count less.)
 
 Of fewer speakers than 50 intervals are too narrow: of 90 % intervals 83 % covered the truth with 24 or 48 of them (see
 `sv.bootstrap.bootstrap_ci`).
@@ -29,7 +30,12 @@ NAMES = {
     "equalised_min_cprimary": "eq. min Cprim",
     "equalised_act_cprimary": "eq. act Cprim",
 }
-PRIORS = {"min_dcf_05": 0.05, "min_dcf_01": 0.01, "act_dcf_05": 0.05, "act_cprimary": 0.005}  # the rarest, of two
+PRIORS = {  # of the targets, of the figures that are costs of decisions
+    "min_dcf_05": (0.05,),
+    "min_dcf_01": (0.01,),
+    "act_dcf_05": (0.05,),
+    **dict.fromkeys(("act_cprimary", "equalised_min_cprimary", "equalised_act_cprimary"), (0.01, 0.005)),
+}
 NAMED = 3  # rows; of more their number is told
 
 Errors = tuple[int, int]  # misses, false alarms: of two thresholds the fewest of each
@@ -54,10 +60,11 @@ def too_few(
         lines.append(f"{num_speakers} speakers are few: intervals over them are too narrow")
     if num_targets < FEW_ERRORS:
         lines.append(f"{num_targets} target trials are too few for any figure: of misses {FEW_ERRORS} are wanted")
-    asked = {PRIORS[figure] for _, of in errors for figure in of if figure in PRIORS}
-    beyond = {p for p in asked if num_nontargets * p / (1 - p) < FEW_ERRORS}
+    rarest = {figure: min(priors) for figure, priors in PRIORS.items() if not figure.startswith("equalised_")}
+    asked = {figure for _, of in errors for figure in of}
+    beyond = {f for f, p in rarest.items() if f in asked and num_nontargets * p / (1 - p) < FEW_ERRORS}
     if beyond:
-        priors = " and ".join(f"{p:g}".removeprefix("0") for p in sorted(beyond, reverse=True))
+        priors = ", ".join(f"{p:g}".removeprefix("0") for p in sorted({rarest[f] for f in beyond}, reverse=True))
         lines.append(
             f"{num_nontargets:,} non-target trials are too few for costs at target prior {priors}: to have {FEW_ERRORS}"
             " false alarms costs more than to reject all"
@@ -65,7 +72,7 @@ def too_few(
     for number, kind in enumerate(("misses", "false alarms")):
         few = []
         for figure, name in NAMES.items():
-            if num_targets < FEW_ERRORS if number == 0 else PRIORS.get(figure) in beyond:
+            if num_targets < FEW_ERRORS if number == 0 else figure in beyond:
                 continue  # as said
             counts = [(who, of[figure][number]) for who, of in errors if figure in of]
             if below := [(who, count) for who, count in counts if count < FEW_ERRORS]:

@@ -198,7 +198,7 @@ def test_a_list_that_is_large_enough_is_not_warned_of():
         ((30, 2970, 49), {}, "49 speakers are few"),
         ((29, 2970, 50), {"eer": (3, 300)}, "29 target trials are too few for any figure"),
         ((30, 2969, 50), {}, "2,969 non-target trials are too few for costs at target prior .01:"),
-        ((30, 500, 50), {}, "500 non-target trials are too few for costs at target prior .05 and .01:"),
+        ((30, 500, 50), {}, "500 non-target trials are too few for costs at target prior .05, .01:"),
         ((30, 2970, 50), {"eer": (29, 300)}, "fewer than 30 misses at EER (x 29)"),
         ((30, 2970, 50), {"min_dcf_05": (80, 2)}, "fewer than 30 false alarms at minDCF.05 (x 2)"),
     ],

@@ -346,7 +346,7 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
         low, high = r["intervals"]["min_cllr"]
         assert f"{low:.3f}–{high:.3f}" in text
         assert r["errors"]["min_dcf_05"][1] < 30
-    for line in ("12 speakers are few", "396 non-target trials are too few for costs at target prior .05 and .01"):
+    for line in ("12 speakers are few", "396 non-target trials are too few for costs at target prior .05, .01"):
         assert f"\nvox1_o: {line}" in text
         assert f"\nvox1_o: {line}" in said
     assert "page:  report/report.html\ntable: report/results.md\nDET:   report/det_vox1_o.png\n" in said
