@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from sv import bootstrap
 from sv.errors import ConfigError, DataError
@@ -85,6 +85,19 @@ def test_interval_covers_the_true_eer_about_as_often_as_it_says(n_speakers, n_li
         low, high = bootstrap_ci(*trials, {"eer": eer_rocch}, n_boot=200, level=0.9).intervals["eer"]
         covered += low <= 0.1 <= high
     assert at_least <= covered / n_lists < 1
+
+
+def test_interval_of_a_figure_of_too_few_errors_covers_far_less():
+    """The least cost at prior .01 of 552 non-target trials, of which 5 may be false alarms, against normals' own."""
+    low, high, prior = ndtri(0.1), -ndtri(0.1), 0.01
+    t = np.linspace(-8, 8, 20001)
+    truth = (ndtr(t - high) + (1 - prior) / prior * ndtr(low - t)).min()
+    covered = 0
+    for seed in range(30):
+        trials = trials_between(seed, 24)
+        ends = bootstrap_ci(*trials, {"cost": lambda roc: min_dcf(roc, prior)}, n_boot=100, level=0.9)
+        covered += ends.intervals["cost"][0] <= truth <= ends.intervals["cost"][1]
+    assert 0 < covered / 30 < 0.6
 
 
 def test_interval_is_wider_when_trials_of_a_speaker_are_alike():
