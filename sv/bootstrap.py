@@ -65,7 +65,7 @@ def bootstrap_ci(
     trials than the list and the convex hull fits these more closely, so replicates of an EER lie low on
     average, which plain percentiles would count twice. Few speakers still give too narrow an interval, and few
     errors more so (see `sv.report.too_few`). Of 90 % intervals of 100 simulated lists each with 24, 48, 100 and 200
-    speakers, every pair of them a non-target trial or two and 6 target trials a speaker (tests/unit/test_bootstrap.py),
+    speakers, two non-target trials a pair of them and 6 target trials each (tests/unit/test_bootstrap.py),
     so many covered the truth, in % (standard error 2 to 5):
 
         EER, 10 %                  82  84  89  94
