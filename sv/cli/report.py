@@ -22,7 +22,18 @@ from sv.members import found_weights
 from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole, settings_of
 from sv.report.behind import dropped_behind, steps_behind
 from sv.report.seeds import apart, that_share_runs
-from sv.report.tables import Row, markdown_table, not_averaged, notes, seeds_of, synthetic_note, text_table
+from sv.report.tables import (
+    Row,
+    intervals_table,
+    markdown_table,
+    not_averaged,
+    notes,
+    seeds_of,
+    synthetic_note,
+    table,
+    text_table,
+    too_small,
+)
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.score_files import score_file
@@ -55,7 +66,7 @@ def main() -> None:
         return
     from sv.report.det import plot_det  # matplotlib, which takes a second
     from sv.report.det_svg import det_html
-    from sv.report.figures import actual_costs, equalised_actual_cost, equalised_figures, figures
+    from sv.report.figures import figures
     from sv.report.page import Drawn, ListShown, Report, RunShown, page
     from sv.report.score_svg import bayes_error, histogram
 
@@ -80,17 +91,13 @@ def main() -> None:
                 if this.path not in args.runs and not score_file(this.scores(name, backend)).exists():
                     continue
                 scores_N = read_scores(this.scores(name, backend), scored)
-                found, roc = figures(scored, scores_N, speaker)
+                calibrated = is_calibrated(this, name, backend)
+                llr_N = read_scores(this.calibrated(name, backend), scored) if calibrated else None
+                found, roc = figures(scored, scores_N, speaker, llr_N, cells)
                 whose = f"{run_title} / {shown(this, backend)}"
-                if cells:
-                    found |= equalised_figures(scored, scores_N, cells)
                 llr_roc = None
-                if is_calibrated(this, name, backend):
-                    llr_N = read_scores(this.calibrated(name, backend), scored)
-                    found |= actual_costs(scored, llr_N)
+                if calibrated:
                     found["calibrated"] = how_calibrated(this, backend)
-                    if cells:
-                        found |= equalised_actual_cost(scored, llr_N, cells)
                     llr_roc = Roc.from_scores(llr_N, scored.is_target)
                     shown_lists[-1].calibrations.append(Drawn(whose, *bayes_error(llr_roc)))
                 found |= {"is_synthetic": is_synthetic, "tuned_for": tuned_for(this, path)}
@@ -112,11 +119,14 @@ def main() -> None:
         out.write("\n")
     above = [note for note in (synthetic_note(rows), args.note) if note]
     share = [f"{name}: its seeds share runs, and so differ less than others would." for name in that_share_runs(runs)]
-    below = [*notes(rows), *share]
+    below, limits = [*notes(rows), *share], too_small(rows)
+    intervals = intervals_table(rows)
     blocks = [
         f"# {args.title}",
         *(f"**{note}**" for note in above),
-        "\n".join(markdown_table(rows)),
+        "\n".join(markdown_table(table(rows))),
+        *(["95 % intervals over speakers:", "\n".join(markdown_table(intervals))] if intervals else []),
+        *limits,
         *below,
         *made_by(),
         *(f"![DET curves]({image})" for image in images),
@@ -132,6 +142,7 @@ def main() -> None:
         above=above,
         rows=rows,
         notes=below,
+        limits=limits,
         lists=shown_lists,
         runs=[
             RunShown(title, seen_from(base, this.path), config_of(this))
@@ -264,7 +275,7 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         *trained,
         *pictures,
     ]
-    return Step("report", args.out, inputs=made_of, settings=settings, version=3)
+    return Step("report", args.out, inputs=made_of, settings=settings, version=4)
 
 
 def titles_of(runs: list[Run]) -> list[str]:
@@ -283,7 +294,7 @@ def say(args: argparse.Namespace) -> None:
     """Print the report's table and where it is."""
     rows = [Row(**row) for row in json.loads((args.out / "results.json").read_bytes())]
     above = [note for note in (synthetic_note(rows), args.note) if note]
-    below = not_averaged(rows)
+    below = [*not_averaged(rows), *too_small(rows)]
     print("\n".join([*above, *([""] if above else []), *text_table(rows), "", *below, *([""] if below else [])]))
     print(f"page:  {args.out / 'report.html'}")
     print(f"table: {args.out / 'results.md'}")

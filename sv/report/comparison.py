@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sv.bootstrap import Difference, bootstrap_difference
+from sv.bootstrap import Difference, bootstrap_difference, of_hull
 from sv.data.trials import Trials
-from sv.metrics import eer_rocch, min_dcf, min_dcf_point
+from sv.metrics import eer_rocch, min_dcf
+from sv.report.figures import LEAST, errors_of
+from sv.report.too_few import too_few
+from sv.resampled import Speakers
 from sv.roc import Roc
 
-FEW_SPEAKERS, FEW_ERRORS = 50, 30  # of fewer speakers intervals are too narrow; the second is Doddington's rule of 30
 FIGURES = {
     "EER %": lambda roc: 100 * eer_rocch(roc),
     "minDCF.05": lambda roc: min_dcf(roc, 0.05),
@@ -30,8 +32,12 @@ def compared(
         speaker: of every model and test id.
     """
     enrol, test = ([speaker[i] for i in ids] for ids in (trials.enrol, trials.test))
+    speakers = Speakers.of(enrol, test, trials.is_target)
+    first = of_hull(first_N, trials.is_target, speakers, FIGURES)
     return {
-        name: bootstrap_difference(first_N, scores_N, trials.is_target, enrol, test, FIGURES, seed=seed)
+        name: bootstrap_difference(
+            first, of_hull(scores_N, trials.is_target, speakers, FIGURES), speakers.count, seed=seed
+        )
         for name, scores_N in others.items()
     }
 
@@ -56,21 +62,12 @@ def lines_of(first: str, found: Mapping[str, Mapping[str, Difference]]) -> list[
 
 
 def too_small_for(trials: Trials, scores: Mapping[str, np.ndarray], num_speakers: int) -> list[str]:
-    """What the list is too small for: a line if it has few speakers, and one a system and figure with few errors."""
-    lines = []
-    if num_speakers < FEW_SPEAKERS:
-        lines.append(f"{num_speakers} speakers are few: the intervals are too narrow (see sv/bootstrap.py)")
+    """What the list is too small for, a line each; see `sv.report.too_few`."""
+    errors = []
     for name, scores_N in scores.items():
         roc = Roc.from_scores(scores_N, trials.is_target)
-        for prior in (0.05, 0.01):
-            point = min_dcf_point(roc, prior)
-            misses, false_alarms = round(point.miss * roc.n_target), round(point.false_alarm * roc.n_nontarget)
-            if min(misses, false_alarms) < FEW_ERRORS:
-                lines.append(
-                    f"{name}: minDCF.{prior * 100:02.0f} is of {misses} misses and {false_alarms} false alarms; of each"
-                    f" {FEW_ERRORS} are wanted"
-                )
-    return lines
+        errors.append((name, errors_of(LEAST.plain, LEAST.point, roc, roc)))
+    return too_few(trials.num_targets, len(trials) - trials.num_targets, num_speakers, errors)
 
 
 def _cells(of: Difference) -> list[str]:

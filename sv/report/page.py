@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from sv.html_page import BADGE, document, duration, facts, figure
 from sv.report.behind import Made
 from sv.report.pictures import COLOURS
-from sv.report.tables import Row, seeds_of, table
+from sv.report.tables import INTERVAL, Figure, Row, figures_of, interval, lines_of, mark, table
 
 OPEN_UP_TO = 12  # drawings of a kind that are shown unasked; more are a click away
 PAPERS = "paper's "  # begins the heads of columns that are not ours
@@ -62,6 +62,7 @@ class Report:
     above: Sequence[str]  # that the speech is synthetic, and what else a reader must know first
     rows: Sequence[Row]
     notes: Sequence[str]
+    limits: Sequence[str]  # what lists are too small for
     lists: Sequence[ListShown]
     runs: Sequence[RunShown]
     trainings: Sequence[Drawn]
@@ -85,7 +86,7 @@ def page(report: Report) -> str:
     notes = "".join(f"<p>{_emphasised(note)}</p>" for note in report.notes)
     contents = [
         ("", f"<h1>{title}{badge}</h1>{above}{facts(figures)}"),
-        ("Results", results_table(report.rows) + f'<div class="notes">{notes}</div>'),
+        ("Results", results_table(report.rows) + _limits(report.limits) + f'<div class="notes">{notes}</div>'),
         *((shown.name, _list(shown)) for shown in report.lists),
         ("Training", _trainings(report.trainings)),
         ("Embeddings", "".join(map(_picture, report.pictures))),
@@ -104,28 +105,31 @@ def page(report: Report) -> str:
 
 
 def results_table(rows: Sequence[Row]) -> str:
-    """The results table, ours and the papers' figures apart, by a heading over them and by their look."""
+    """The results table, ours and the papers' figures apart, by a heading over them and by their look.
+
+    Every figure of ours has its interval below it, which takes the place of the column of the EER's.
+    """
     header, *lines = table(rows)
-    names = header.index("EER %")
+    names, beside = header.index("EER %"), header.index(INTERVAL)
     papers = sum(name.startswith(PAPERS) for name in header)
     ours = len(header) - names - papers
-    above = f'<tr><td colspan="{names}"></td><th colspan="{ours}" scope="colgroup">ours</th>'
+    above = f'<tr><td colspan="{names}"></td><th colspan="{ours - 1}" scope="colgroup">ours</th>'
     if papers:
         above += f'<th colspan="{papers}" scope="colgroup" class="paper">the paper\'s, not ours</th>'
     kinds = [*["name"] * names, *["figure"] * ours, *["paper"] * papers]
     heads = "".join(
         f'<th scope="col" class="{kind}">{escape(name.removeprefix(PAPERS))}</th>'
-        for kind, name in zip(kinds, header, strict=True)
+        for kind, name in _without(beside, zip(kinds, header, strict=True))
     )
-    means = [is_mean for group in seeds_of(rows) for is_mean in _mean_first(group)]
+    columns = {of.head: of for of in figures_of(rows)}
     body = []
-    for line, is_mean in zip(lines, means, strict=True):
+    for line, whose in zip(lines, lines_of(rows), strict=True):
         # On a narrow screen there is no head, and each cell says what it is.
         cells = "".join(
-            f'<td class="{kind}" data-head="{escape(name)}">{_cell(cell)}</td>'
-            for kind, name, cell in zip(kinds, header, line, strict=True)
+            f'<td class="{kind}" data-head="{escape(name)}">{_cell(cell)}{_interval(whose, columns.get(name))}</td>'
+            for kind, name, cell in _without(beside, zip(kinds, header, line, strict=True))
         )
-        body.append(f'<tr class="mean">{cells}</tr>' if is_mean else f"<tr>{cells}</tr>")
+        body.append(f'<tr class="mean">{cells}</tr>' if len(whose) > 1 else f"<tr>{cells}</tr>")
     sources = sorted({row.published_source for row in rows if row.published_source})
     source = f'<p class="note">The paper\'s: {escape("; ".join(sources))}.</p>' if sources else ""
     return (
@@ -134,9 +138,24 @@ def results_table(rows: Sequence[Row]) -> str:
     )
 
 
-def _mean_first(group: Sequence[int]) -> list[bool]:
-    """Of the rows of a group in the table, which are means: that of several seeds stands above theirs."""
-    return [True, *[False] * len(group)] if len(group) > 1 else [False]
+def _without(place: int, columns: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    columns = list(columns)
+    return columns[:place] + columns[place + 1 :]
+
+
+def _interval(whose: Sequence[Row], of: Figure | None) -> str:
+    """What stands below a figure: the interval of a single row, with a mark where errors are too few."""
+    if of is None or len(whose) > 1 or not (ends := interval(whose[0], of)):
+        return ""
+    few = f"<i>{sign}</i>" if (sign := mark(whose[0], of)) else ""
+    short = ends if of.is_rate else re.sub(r"\b0\.", ".", ends)  # or ten columns are wider than a page
+    return f'<small class="interval">{short}{few}</small>'
+
+
+def _limits(limits: Sequence[str]) -> str:
+    """What lists are too small for, to be seen before the figures are believed."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in limits)
+    return f'<div class="limits"><p>Too small to tell:</p><ul>{lines}</ul></div>' if limits else ""
 
 
 def _emphasised(text: str) -> str:
@@ -309,6 +328,11 @@ section > h3 { margin: 1.5rem 0 .5rem; }
 .results thead [scope=colgroup].paper { min-width: 6rem; }
 .results thead td { border: 0; }
 .results small { font-size: .8em; font-weight: 400; }
+.results small.interval { display: block; font-size: .75em; color: var(--soft); }
+.results small.interval i { position: absolute; font-style: normal; color: var(--k1); }
+.limits { font-size: .875rem; margin-top: .75rem; padding: .4rem .75rem; border-left: 3px solid var(--k1); }
+.limits p, .limits ul { margin: 0; }
+.limits ul { padding-left: 1.1rem; }
 .results .mean td { font-weight: 600; }
 .results .paper { background: var(--paper-cell); font-style: italic; border-left: 3px double var(--soft); }
 .results .paper + .paper { border-left: 0; }

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import mean, stdev
+from typing import NamedTuple
+
+from sv.report.too_few import Errors, is_few, too_few
 
 EER_DEFINITION = (
-    "EER on the convex hull of the ROC; beside it its 95 % interval over speakers (bias-corrected bootstrap, 1000"
-    " replicates). minDCF at target priors .05 and .01, costs 1, over the cost of the better trivial decision."
-    " min Cllr in bits, after the best monotone mapping."
+    "EER on the convex hull of the ROC. minDCF at target priors .05 and .01, costs 1, over the cost of the better"
+    " trivial decision. min Cllr in bits, after the best monotone mapping."
+)
+
+INTERVAL_DEFINITION = (
+    "Intervals are of 95 %, over speakers: 1,000 times as many speakers as the list has are drawn from them with"
+    " replacement, each with all trials of those drawn, and every figure is taken of the same draws (bias-corrected"
+    " bootstrap). They say what other speakers would give, not another training; of a mean over seeds there is none."
+)
+
+FEW_DEFINITION = (
+    "†: fewer than 30 misses or 30 false alarms at the figure's threshold, so neither it nor its interval is to be"
+    " trusted (Doddington's rule of 30: with 30 errors a true error rate is within 30 % of the observed with 90 %"
+    " certainty, if trials were independent)."
 )
 
 ACTUAL_DEFINITION = (
@@ -27,8 +41,7 @@ EQUALISED_DEFINITION = (
 )
 
 MEAN_DEFINITION = (
-    "Of several seeds the mean ± the standard deviation (N - 1) of their figures, above the rows of the seeds;"
-    " intervals are of single runs, a mean has none."
+    "Of several seeds the mean ± the standard deviation (N - 1) of their figures, above the rows of the seeds."
 )
 
 DEFINITIONS = (EER_DEFINITION, MEAN_DEFINITION, ACTUAL_DEFINITION, EQUALISED_DEFINITION)
@@ -38,8 +51,10 @@ DEFINITIONS = (EER_DEFINITION, MEAN_DEFINITION, ACTUAL_DEFINITION, EQUALISED_DEF
 class Row:
     """One run, back end and trial list.
 
-    Rates are fractions, except the published EER, which is in % as in its paper. `eer_interval` is None where
-    speakers are unknown. `num_trials` are scored of the list's `num_listed`. What a list or run has not is None.
+    Rates are fractions, except the published EER, which is in % as in its paper. `intervals` are of figures by their
+    names here, none where speakers are unknown; `errors`, likewise, are the misses and false alarms that figures rest
+    on, of two thresholds the fewest. `num_trials` are scored of the list's `num_listed`. What a list or run has not is
+    None.
     """
 
     system: str
@@ -47,7 +62,6 @@ class Row:
     trials: str
     seed: int
     eer: float
-    eer_interval: tuple[float, float] | None
     eer_nearest: float
     min_dcf_05: float
     min_dcf_01: float
@@ -58,6 +72,8 @@ class Row:
     num_speakers: int
     published_eer: float | None
     published_source: str | None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    errors: Mapping[str, Errors] = field(default_factory=dict)
     published_min_dcf_05: float | None = None
     num_skipped: int = 0  # bootstrap replicates without a target or without a non-target trial
     is_synthetic: bool = False  # the speech of the list
@@ -74,6 +90,31 @@ class Row:
     apart: str | None = None  # why this seed is not averaged with the others
 
 
+class Figure(NamedTuple):
+    """A column of figures of ours: the name in a row, the head, and whether it is a rate, shown in %."""
+
+    name: str
+    head: str
+    is_rate: bool = False
+    is_actual: bool = False  # of calibrated scores
+    is_equalised: bool = False  # of lists with partitions
+
+
+FIGURES = (
+    Figure("eer", "EER %", is_rate=True),
+    Figure("min_dcf_05", "minDCF.05"),
+    Figure("min_dcf_01", "minDCF.01"),
+    Figure("min_cllr", "min Cllr"),
+    Figure("act_dcf_05", "actDCF.05", is_actual=True),
+    Figure("act_cprimary", "act Cprim", is_actual=True),
+    Figure("cllr", "Cllr", is_actual=True),
+    Figure("equalised_eer", "eq. EER %", is_rate=True, is_equalised=True),
+    Figure("equalised_min_cprimary", "eq. min Cprim", is_equalised=True),
+    Figure("equalised_act_cprimary", "eq. act Cprim", is_actual=True, is_equalised=True),
+)
+INTERVAL = "95 % interval"  # of the EER, which the table shows beside it
+
+
 def seeds_of(rows: Sequence[Row]) -> list[list[int]]:
     """The places of the rows, those together that are seeds of one system, back end and list, to be averaged.
 
@@ -88,83 +129,105 @@ def seeds_of(rows: Sequence[Row]) -> list[list[int]]:
     return list(groups.values())
 
 
+def figures_of(rows: Sequence[Row]) -> list[Figure]:
+    """The columns of figures that tell something of these rows."""
+    actual, equalised = any(row.calibrated for row in rows), any(row.num_partitions for row in rows)
+    return [of for of in FIGURES if (actual or not of.is_actual) and (equalised or not of.is_equalised)]
+
+
+def lines_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows behind each line of the table: seeds that are averaged together, above a line for each of them."""
+    lines = []
+    for group in seeds_of(rows):
+        several = [rows[i] for i in group]
+        lines += [several, *([row] for row in several)] if len(several) > 1 else [several]
+    return lines
+
+
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table's header and its rows as text; columns that tell nothing (of one seed, say) are left out.
 
     Seeds that are averaged stand together, below the row of their means and standard deviations.
     """
-    seeds = len({row.seed for row in rows}) > 1
     papers = any(row.published_eer is not None for row in rows)
     papers_costs = any(row.published_min_dcf_05 is not None for row in rows)
-    actual = any(row.calibrated for row in rows)
-    equalised = any(row.num_partitions for row in rows)
+    first, *figures = figures_of(rows)
     header = (
-        *("system", *(["seed"] if seeds else []), "back end", "trial list"),
-        *("EER %", "95 % interval", "minDCF.05", "minDCF.01", "min Cllr"),
-        *(["actDCF.05", "act Cprim", "Cllr"] if actual else []),
-        *(["eq. EER %", "eq. min Cprim"] if equalised else []),
-        *(["eq. act Cprim"] if equalised and actual else []),
-        "trials",
+        *(*_names_header(rows), first.head, INTERVAL, *(of.head for of in figures), "trials"),
         *(["paper's EER %"] if papers else []),
         *(["paper's minDCF.05"] if papers_costs else []),
     )
     lines = [header]
-    for group in seeds_of(rows):
-        several = [rows[i] for i in group]
-        for each in [several, *([row] for row in several)] if len(several) > 1 else [several]:
-            row = each[0]
-            listed = "" if row.num_trials == row.num_listed else f" of {row.num_listed:,}"
-            lines.append(
-                (
-                    *(row.system, *([_seed(each)] if seeds else []), row.backend, _list(row)),
-                    *(_percent(each, "eer"), _interval(each)),
-                    *(_cost(each, name) for name in ("min_dcf_05", "min_dcf_01", "min_cllr")),
-                    *([_actual(each, name) for name in ("act_dcf_05", "act_cprimary", "cllr")] if actual else []),
-                    *([_percent(each, "equalised_eer"), _cost(each, "equalised_min_cprimary")] if equalised else []),
-                    *([_actual(each, "equalised_act_cprimary")] if equalised and actual else []),
-                    f"{row.num_trials:,}{listed}",
-                    *([_shared(each, "published_eer", 2)] if papers else []),
-                    *([_shared(each, "published_min_dcf_05", 3)] if papers_costs else []),
-                )
+    for each in lines_of(rows):
+        row = each[0]
+        listed = "" if row.num_trials == row.num_listed else f" of {row.num_listed:,}"
+        lines.append(
+            (
+                *_names(each, rows),
+                *(_shown(each, first), "" if len(each) > 1 else interval(row, first) or "–"),
+                *(_shown(each, of) for of in figures),
+                f"{row.num_trials:,}{listed}",
+                *([_shared(each, "published_eer", 2)] if papers else []),
+                *([_shared(each, "published_min_dcf_05", 3)] if papers_costs else []),
             )
+        )
     return lines
 
 
-def _seed(rows: Sequence[Row]) -> str:
-    return str(rows[0].seed) if len(rows) == 1 else f"{len(rows)} seeds"
+def intervals_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The header and rows of a table of the figures' intervals, with a mark on those of too few errors; [] if none."""
+    figures, known = figures_of(rows), [each for each in lines_of(rows) if len(each) == 1 and each[0].intervals]
+    if not known:
+        return []
+    header = (*_names_header(rows), *(of.head for of in figures))
+    marked = [[interval(each[0], of) + mark(each[0], of) or "–" for of in figures] for each in known]
+    return [header, *((*_names(each, rows), *cells) for each, cells in zip(known, marked, strict=True))]
+
+
+def interval(row: Row, of: Figure) -> str:
+    """Of a figure, in its unit; "" where it is not known."""
+    if of.name not in row.intervals:
+        return ""
+    return "–".join(f"{100 * end:.2f}" if of.is_rate else f"{end:.3f}" for end in row.intervals[of.name])
+
+
+def mark(row: Row, of: Figure) -> str:
+    """† on the interval of a figure of too few errors."""
+    return "†" if of.name in row.intervals and is_few(row.errors.get(of.name)) else ""
+
+
+def _names_header(rows: Sequence[Row]) -> tuple[str, ...]:
+    return "system", *(["seed"] if _has_seeds(rows) else []), "back end", "trial list"
+
+
+def _names(each: Sequence[Row], rows: Sequence[Row]) -> tuple[str, ...]:
+    """Whose figures, as the columns before these tell it."""
+    seed = str(each[0].seed) if len(each) == 1 else f"{len(each)} seeds"
+    return each[0].system, *([seed] if _has_seeds(rows) else []), each[0].backend, _list(each[0])
+
+
+def _has_seeds(rows: Sequence[Row]) -> bool:
+    return len({row.seed for row in rows}) > 1
 
 
 def _list(row: Row) -> str:
     return f"{row.trials}, *tuned here*" if row.tuned_for else row.trials
 
 
-def _interval(rows: Sequence[Row]) -> str:
-    if len(rows) > 1:
-        return ""
-    return "–" if rows[0].eer_interval is None else "–".join(f"{100 * end:.2f}" for end in rows[0].eer_interval)
-
-
-def _percent(rows: Sequence[Row], figure: str) -> str:
-    return spread([rate if rate is None else 100 * rate for rate in _each(rows, figure)], 2)
-
-
-def _cost(rows: Sequence[Row], figure: str) -> str:
-    return spread(_each(rows, figure), 3)
-
-
-def _actual(rows: Sequence[Row], figure: str) -> str:
-    """Of scores that were calibrated in one way."""
-    return _cost(rows, figure) if len({row.calibrated for row in rows}) == 1 else "–"
+def _shown(rows: Sequence[Row], of: Figure) -> str:
+    """One figure or the mean of several; an actual one of scores that were calibrated in one way."""
+    if of.is_actual and len({row.calibrated for row in rows}) > 1:
+        return "–"
+    values = [getattr(row, of.name) for row in rows]
+    return spread(
+        [100 * value if of.is_rate and value is not None else value for value in values], 2 if of.is_rate else 3
+    )
 
 
 def _shared(rows: Sequence[Row], figure: str, digits: int) -> str:
     """What is not ours and the same for all."""
-    found = set(_each(rows, figure))
+    found = {getattr(row, figure) for row in rows}
     return spread([*found], digits) if len(found) == 1 else "–"
-
-
-def _each(rows: Sequence[Row], figure: str) -> list[float | None]:
-    return [getattr(row, figure) for row in rows]
 
 
 def spread(figures: Sequence[float | None], digits: int) -> str:
@@ -197,9 +260,9 @@ def _below_means(column: Sequence[str]) -> list[str]:
     return [cell + " " * (max(deviations) - there) for cell, there in zip(column, deviations, strict=True)]
 
 
-def markdown_table(rows: Sequence[Row]) -> list[str]:
-    """The table as Markdown."""
-    header, *lines = table(rows)
+def markdown_table(table: Sequence[tuple[str, ...]]) -> list[str]:
+    """A table of names and figures as Markdown."""
+    header, *lines = table
     names = header.index("EER %")
     rule = ["---"] * names + ["---:"] * (len(header) - names)
     return ["| " + " | ".join(line) + " |" for line in (header, rule, *lines)]
@@ -218,6 +281,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
     speakers = sorted({(row.trials, row.num_speakers) for row in rows if row.num_speakers})
     return [
         EER_DEFINITION,
+        *([INTERVAL_DEFINITION] if any(row.intervals for row in rows) else []),
+        *([FEW_DEFINITION] if any(mark(row, of) for row in rows for of in figures_of(rows)) else []),
         *([MEAN_DEFINITION] if any(len(group) > 1 for group in seeds_of(rows)) else []),
         *not_averaged(rows),
         *([ACTUAL_DEFINITION] if any(row.calibrated for row in rows) else []),
@@ -230,7 +295,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *(f"{trials}: {count} speakers." for trials, count in speakers),
         *(
             ["– in place of an interval: the list's speakers are not known."]
-            if any(not row.eer_interval for row in rows)
+            if any(not row.intervals for row in rows)
             else []
         ),
         *(
@@ -246,6 +311,22 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}.",
     ]
+
+
+def too_small(rows: Sequence[Row]) -> list[str]:
+    """What the lists are too small for, a line each; see `sv.report.too_few`."""
+    by_list: dict[str, list[Row]] = {}
+    for row in rows:
+        by_list.setdefault(row.trials, []).append(row)
+    lines = []
+    for trials, of_list in by_list.items():
+        errors = [(" ".join(_names([row], rows)[:-1]), row.errors) for row in of_list]
+        # Where runs scored different parts of the list, the least of each.
+        targets = min(row.num_targets for row in of_list)
+        nontargets = min(row.num_trials - row.num_targets for row in of_list)
+        speakers = min(row.num_speakers for row in of_list)
+        lines += [f"{trials}: {line}." for line in too_few(targets, nontargets, speakers, errors)]
+    return lines
 
 
 def not_averaged(rows: Sequence[Row]) -> list[str]:

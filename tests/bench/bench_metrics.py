@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from sv import metrics
-from sv.bootstrap import bootstrap_ci
+from sv.bootstrap import bootstrap_ci, of_hull
 from sv.report.det import plot_det
+from sv.resampled import Speakers
 from sv.roc import Roc
 
 
@@ -71,9 +72,9 @@ def main() -> None:
     figures = {"eer": metrics.eer_rocch, "min_dcf_0.05": lambda roc: metrics.min_dcf(roc, 0.05)}
     for name, chosen in (("EER", ["eer"]), ("EER and minDCF", list(figures))):
         with timed(f"bootstrap of {name}, {args.n_boot} x {n} trials"):
-            result = bootstrap_ci(
-                scores, enrol == test, enrol, test, {k: figures[k] for k in chosen}, n_boot=args.n_boot
-            )
+            of = Speakers.of(enrol, test, enrol == test)
+            hull = of_hull(scores, enrol == test, of, {k: figures[k] for k in chosen})
+            result = bootstrap_ci(hull, of.count, n_boot=args.n_boot)
     print({name: f"{low:.4f} .. {high:.4f}" for name, (low, high) in result.intervals.items()})
 
 

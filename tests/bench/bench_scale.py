@@ -453,7 +453,7 @@ def score_files(place: Path, clock: Clock) -> None:
 
 @step
 def figures(place: Path, clock: Clock) -> None:
-    """A row of the report but for the interval."""
+    """A row of the report but for the intervals."""
     import sv.report.figures
 
     trials, scores_N = drawn(place)
@@ -463,7 +463,7 @@ def figures(place: Path, clock: Clock) -> None:
 
 @step
 def bootstrap(place: Path, clock: Clock) -> None:
-    """A row of the report with its interval: 1,000 replicates."""
+    """A row of the report with its intervals: 1,000 replicates."""
     import sv.report.figures
     from sv.data.trials import speakers_of
 

@@ -2,14 +2,27 @@
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from sv.bootstrap import bootstrap_ci, bootstrap_difference
+from sv import bootstrap
 from sv.errors import ConfigError, DataError
-from sv.metrics import cllr, eer_rocch, min_dcf
+from sv.metrics import eer_rocch, min_cllr, min_dcf
+from sv.resampled import Speakers
 from sv.roc import Roc
 
-FIGURES = {"eer": eer_rocch, "min_dcf": lambda roc: min_dcf(roc, 0.05), "cllr": cllr}
+FIGURES = {"eer": eer_rocch, "min_dcf": lambda roc: min_dcf(roc, 0.05), "min_cllr": min_cllr}
+
+
+def bootstrap_ci(scores, is_target, enrol, test, statistics, **options):
+    """Of a list's convex hull, which most figures here are of."""
+    speakers = Speakers.of(enrol, test, np.asarray(is_target))
+    return bootstrap.bootstrap_ci(bootstrap.of_hull(scores, is_target, speakers, statistics), speakers.count, **options)
+
+
+def bootstrap_difference(one, other, is_target, enrol, test, statistics, **options):
+    speakers = Speakers.of(enrol, test, np.asarray(is_target))
+    systems = (bootstrap.of_hull(scores, is_target, speakers, statistics) for scores in (one, other))
+    return bootstrap.bootstrap_difference(*systems, speakers.count, **options)
 
 
 def trials_between(seed, n_speakers=12, eer=0.1, per_speaker=6, speaker_effect=0.5):
@@ -56,7 +69,7 @@ def test_replicates_equal_lists_with_the_trials_really_repeated():
             expected[name].append(figure(roc))
     assert (result.n_used, result.n_skipped, result.n_speakers) == (30, 0, 6)
     for name, figure in FIGURES.items():
-        assert result.estimates[name] == seen[name].pop(0) == figure(Roc.from_scores(scores, is_target))
+        assert result.estimates[name] == seen[name].pop(0) == pytest.approx(figure(Roc.from_scores(scores, is_target)))
         assert seen[name] == pytest.approx(expected[name], abs=1e-12)
 
 
@@ -72,6 +85,19 @@ def test_interval_covers_the_true_eer_about_as_often_as_it_says(n_speakers, n_li
         low, high = bootstrap_ci(*trials, {"eer": eer_rocch}, n_boot=200, level=0.9).intervals["eer"]
         covered += low <= 0.1 <= high
     assert at_least <= covered / n_lists < 1
+
+
+def test_interval_of_a_figure_of_too_few_errors_covers_far_less():
+    """The least cost at prior .01 of 552 non-target trials, of which 5 may be false alarms, against normals' own."""
+    low, high, prior = ndtri(0.1), -ndtri(0.1), 0.01
+    t = np.linspace(-8, 8, 20001)
+    truth = (ndtr(t - high) + (1 - prior) / prior * ndtr(low - t)).min()
+    covered = 0
+    for seed in range(30):
+        trials = trials_between(seed, 24)
+        ends = bootstrap_ci(*trials, {"cost": lambda roc: min_dcf(roc, prior)}, n_boot=100, level=0.9)
+        covered += ends.intervals["cost"][0] <= truth <= ends.intervals["cost"][1]
+    assert 0 < covered / 30 < 0.6
 
 
 def test_interval_is_wider_when_trials_of_a_speaker_are_alike():

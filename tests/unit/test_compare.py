@@ -8,10 +8,11 @@ from commands import refused, run_command
 from data_dirs import write_lines
 from runs import made_run
 
-from sv.bootstrap import bootstrap_difference
+from sv.bootstrap import bootstrap_difference, of_hull
 from sv.data.tables import write_table
 from sv.data.trials import Trials
 from sv.metrics import eer_rocch
+from sv.resampled import Speakers
 from sv.scoring.trials import write_scores
 from sv.systems.reading import find_systems, load_system
 
@@ -56,9 +57,9 @@ def test_differences_are_told_and_what_the_list_is_too_small_for(runs, monkeypat
     assert lines[4].endswith("not told apart")
     assert lines[5].endswith("the first is better")
     assert float(eer[3][4].replace("−", "-")) < 0
-    assert "30 speakers are few: the intervals are too narrow" in said
-    assert "small seed 1: minDCF.01 is of" in said
-    assert "false alarms; of each 30 are wanted" in said
+    assert "\n30 speakers are few: intervals over them are too narrow\n" in said
+    few = "small seed 1 21, small seed 2 14, small seed 3 5"
+    assert f"\nfewer than 30 false alarms at minDCF.05 ({few}), minDCF.01 (" in said
 
 
 def test_figures_are_those_of_the_paired_bootstrap(runs, monkeypatch, capsys):
@@ -69,7 +70,10 @@ def test_figures_are_those_of_the_paired_bootstrap(runs, monkeypatch, capsys):
     scores = [[float(line.split()[2]) for line in run.scores("list", b).open()] for b in ("cosine", "plda")]
     trials = Trials.read("data/trials_list")
     sides = ([i.split("-")[0] for i in ids] for ids in (trials.enrol, trials.test))
-    of = bootstrap_difference(*scores, trials.is_target, *sides, {"eer": lambda roc: 100 * eer_rocch(roc)})["eer"]
+    speakers = Speakers.of(*sides, trials.is_target)
+    figure = {"eer": lambda roc: 100 * eer_rocch(roc)}
+    systems = (of_hull(scores_N, trials.is_target, speakers, figure) for scores_N in scores)
+    of = bootstrap_difference(*systems, speakers.count)["eer"]
     row = next(line for line in said.splitlines() if line.startswith("small plda")).replace("−", "-").split()
     figures = [float(word) for word in row[2:] if word[-1].isdigit()]
     assert figures[:4] == pytest.approx([of.other, of.difference, *of.interval], abs=6e-4)

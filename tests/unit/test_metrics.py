@@ -21,6 +21,7 @@ from sv.metrics import (
     min_dcf,
     min_dcf_point,
     pav_llr,
+    rocch,
 )
 from sv.roc import Roc
 
@@ -337,6 +338,24 @@ def test_min_cllr_is_cllr_of_the_pav_scores_and_below_that_of_any_scaling():
     mapped = pav_llr(roc)[np.searchsorted(roc.thresholds_P[:-1], scores)]
     assert min_cllr(roc) == pytest.approx(cllr(Roc.from_scores(mapped, is_target)))
     assert min_cllr(roc) <= min(cllr(Roc.from_scores(a * scores + b, is_target)) for a in (0.5, 1, 2) for b in (-1, 0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_figures_of_the_hull_are_those_of_the_roc(seed):
+    """Of ties and weights too; its edges turn one way, and no point of the ROC lies below."""
+    rng = np.random.default_rng(seed)
+    is_target = rng.random(300) < 0.3
+    scores = np.round(rng.normal(1.5 * is_target), 1 + seed % 2)
+    roc = Roc.from_scores(scores, is_target, rng.integers(0, 4, 300) / (1 + seed % 2))
+    hull = rocch(roc)
+    assert len(hull.thresholds_P) < len(roc.thresholds_P) / 2
+    assert (hull.n_target, hull.n_nontarget) == (roc.n_target, roc.n_nontarget)
+    for figure in (eer_rocch, min_cllr, min_cprimary, lambda roc: min_dcf(roc, 0.3)):
+        assert figure(hull) == pytest.approx(figure(roc), abs=1e-12)
+    across_E, up_E = np.diff(hull.false_alarms_P), np.diff(hull.missed_P)
+    assert (across_E[:-1] * up_E[1:] < across_E[1:] * up_E[:-1]).all()
+    on_hull_P = np.interp(roc.false_alarm_P, hull.false_alarm_P[::-1], hull.miss_P[::-1])
+    assert (roc.miss_P >= on_hull_P - 1e-12).all()
 
 
 # -- What is refused -------------------------------------------------------------------------------------------

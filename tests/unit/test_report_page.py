@@ -251,7 +251,7 @@ def test_labels_of_an_axis_stay_within_the_drawing_and_apart():
 
 def row(**changes):
     figures = {
-        "system": "x", "backend": "plda", "trials": "mini", "seed": 1, "eer": 0.05, "eer_interval": None,
+        "system": "x", "backend": "plda", "trials": "mini", "seed": 1, "eer": 0.05, "intervals": {},
         "eer_nearest": 0.05, "min_dcf_05": 0.3, "min_dcf_01": 0.4, "min_cllr": 0.2, "num_listed": 8, "num_trials": 8,
         "num_targets": 4, "num_speakers": 2, "published_eer": None, "published_source": None,
     }  # fmt: skip
@@ -268,6 +268,16 @@ def test_the_papers_columns_are_apart():
     assert cells == ["6.10", "–"]
     assert root.findtext("p") == "The paper's: A & B, Table <1>."
     assert "paper" not in results_table([row()])
+
+
+def test_every_figure_has_its_interval_below_it():
+    """In place of the column of the EER's; of means there is none, and a mark is on what has too few errors."""
+    known = {"intervals": {"eer": (0.04, 0.1), "min_dcf_05": (0.25, 1.5)}, "errors": {"min_dcf_05": (3, 40)}}
+    root = ElementTree.fromstring(f"<div>{results_table([row(**known), row(seed=2)])}</div>")
+    heads = [head.text for head in root.findall(".//thead/tr[2]/th")]
+    assert heads[4:] == ["EER %", "minDCF.05", "minDCF.01", "min Cllr", "trials"]
+    below = [["".join(each.itertext()) for each in line.iter("small")] for line in root.findall(".//tbody/tr")]
+    assert below == [["± 0.00", "± 0.000", "± 0.000", "± 0.000"], ["4.00–10.00", ".250–1.500†"], []]
 
 
 def test_means_stand_out_and_what_was_tuned_here_is_marked():
@@ -339,6 +349,8 @@ def test_the_page_has_all_that_was_promised(written):
         assert f"{100 * r['eer']:.2f}" in texts["Results"]
         assert f"EER {100 * r['eer']:.2f} %" in texts["vox1_o"]
     assert "6.10" in texts["Results"]
+    (limits,) = section["Results"].findall("div[@class='limits']")
+    assert limits.findtext("ul/li").startswith("vox1_o: ")
     assert len(section["vox1_o"].findall(".//figure")) == 2
     assert len(section["Training"].findall(".//figure/svg")) == 2
     assert "data/train/feats/mfcc90 utterances" in texts["Data"]

@@ -16,8 +16,17 @@ from sv.data.trials import Trials, speakers_of
 from sv.errors import DataError
 from sv.metrics import cllr, eer_rocch
 from sv.records import Step
-from sv.report.figures import actual_costs, figures
-from sv.report.tables import Row, markdown_table, not_averaged, notes, table, text_table
+from sv.report.figures import figures
+from sv.report.tables import (
+    Row,
+    intervals_table,
+    markdown_table,
+    not_averaged,
+    notes,
+    table,
+    text_table,
+    too_small,
+)
 from sv.roc import Roc
 from sv.scoring.trials import read_scores, write_scores
 from sv.systems.reading import find_systems, load_system
@@ -40,7 +49,7 @@ def speaker_of(trials):
 def row(**changes):
     figure = {
         "system": "xvector-small", "backend": "plda", "trials": "mini", "seed": 1,
-        "eer": 0.0512, "eer_interval": (0.0312, 0.1), "eer_nearest": 0.05, "min_dcf_05": 0.31, "min_dcf_01": 0.4,
+        "eer": 0.0512, "intervals": {"eer": (0.0312, 0.1)}, "eer_nearest": 0.05, "min_dcf_05": 0.31, "min_dcf_01": 0.4,
         "min_cllr": 0.2, "num_listed": 1200, "num_trials": 1200, "num_targets": 100, "num_speakers": 24,
         "published_eer": None, "published_source": None,
     }  # fmt: skip
@@ -59,7 +68,7 @@ def test_figures_of_a_hand_made_list():
     assert found["min_cllr"] == pytest.approx(0.5)
     assert (found["num_trials"], found["num_targets"], found["num_speakers"]) == (8, 4, 2)
     assert (roc.n_target, roc.n_nontarget) == (4, 4)
-    low, high = found["eer_interval"]
+    low, high = found["intervals"]["eer"]
     assert 0 <= low <= 0.25 <= high <= 1
 
 
@@ -68,7 +77,7 @@ def test_no_interval_where_a_speaker_is_unknown():
     speaker = speaker_of(trials)
     del speaker["b-2"]
     found, _ = figures(trials, scores_N, speaker)
-    assert (found["eer_interval"], found["num_speakers"]) == (None, 0)
+    assert (found["intervals"], found["num_speakers"]) == ({}, 0)
     assert found["eer"] == pytest.approx(0.25)
 
 
@@ -76,7 +85,7 @@ def test_actual_costs_of_a_hand_made_list():
     """At .05 a score of log 19 = 2.94 is accepted: of the targets 1.5 is not, of the non-targets 3.5 is. At .01 (4.60)
     three targets are missed and at .005 (5.29) all four, with no false alarm. Cllr by its definition."""
     trials, llr_N = hand_made()
-    found = actual_costs(trials, llr_N)
+    found, _ = figures(trials, llr_N, {}, llr_N)
     assert found["act_dcf_05"] == pytest.approx(1 / 4 + 19 / 4)
     assert found["act_cprimary"] == pytest.approx((3 / 4 + 4 / 4) / 2)
     bits = [np.log2(1 + np.exp(-s)) for s in (1.5, 3, 4, 5)] + [np.log2(1 + np.exp(s)) for s in (0, 1, 2, 3.5)]
@@ -84,7 +93,7 @@ def test_actual_costs_of_a_hand_made_list():
 
 
 def test_rates_are_shown_in_percent_with_what_is_not_known_as_a_dash():
-    assert table([row(), row(eer_interval=None, published_eer=6.1, num_trials=1199)])[1:] == [
+    assert table([row(), row(intervals={}, published_eer=6.1, num_trials=1199)])[1:] == [
         ("xvector-small", "plda", "mini", "5.12", "3.12–10.00", "0.310", "0.400", "0.200", "1,200", "–"),
         ("xvector-small", "plda", "mini", "5.12", "–", "0.310", "0.400", "0.200", "1,199 of 1,200", "6.10"),
     ]
@@ -231,10 +240,48 @@ def test_papers_have_a_column_where_there_is_one():
 
 def test_markdown_has_the_same_cells_in_as_many_columns():
     rows = [row(), row(seed=2, system="x")]
-    lines = markdown_table(rows)
+    lines = markdown_table(table(rows))
     cells = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
     assert [cells[0], *cells[2:]] == table(rows)
     assert cells[1] == ("---",) * 4 + ("---:",) * 6
+
+
+INTERVALS = {"eer": (0.0312, 0.1), "min_dcf_05": (0.2, 0.45), "min_dcf_01": (0.3, 1.0), "min_cllr": (0.15, 0.25)}
+
+
+def test_every_figure_of_a_run_has_its_interval_in_a_second_table():
+    """In its unit, marked where errors are too few; no line of means, nor of a list without speakers."""
+    known = row(intervals=INTERVALS, errors={"eer": (30, 31), "min_dcf_05": (50, 29), "min_dcf_01": (29, 50)})
+    assert intervals_table([known, row(seed=2, intervals=INTERVALS), row(system="y", intervals={})]) == [
+        ("system", "seed", "back end", "trial list", "EER %", "minDCF.05", "minDCF.01", "min Cllr"),
+        ("xvector-small", "1", "plda", "mini", "3.12–10.00", "0.200–0.450†", "0.300–1.000†", "0.150–0.250"),
+        ("xvector-small", "2", "plda", "mini", "3.12–10.00", "0.200–0.450", "0.300–1.000", "0.150–0.250"),
+    ]
+    assert intervals_table([row(intervals={})]) == []
+    (_, line) = intervals_table([row(calibrated="so", num_partitions=(2, 3), intervals={**INTERVALS, "cllr": (0, 1)})])
+    assert line[-6:] == ("–", "–", "0.000–1.000", "–", "–", "–")
+
+
+def test_the_mark_is_explained_where_it_is():
+    few = {"min_dcf_05": (50, 29)}
+    assert not any(note.startswith("†") for note in notes([row(intervals=INTERVALS), row(intervals={}, errors=few)]))
+    assert any(note.startswith("†") for note in notes([row(intervals=INTERVALS, errors=few)]))
+
+
+def test_what_lists_are_too_small_for_is_told_by_list():
+    """Of each the runs by name, with seeds where there are several; of runs that scored parts of one the smallest."""
+    few, enough = {"eer": (12, 300)}, {"num_speakers": 60, "num_trials": 4000}
+    rows = [
+        row(errors=few, **enough),
+        row(seed=2, errors={"eer": (31, 300)}, **enough | {"num_speakers": 49}),
+        row(trials="other", errors=few, **enough),
+    ]
+    assert too_small(rows) == [
+        "mini: 49 speakers are few: intervals over them are too narrow.",
+        "mini: fewer than 30 misses at EER (xvector-small 1 plda 12).",
+        "other: fewer than 30 misses at EER (xvector-small 1 plda 12).",
+    ]
+    assert too_small([row(**enough)]) == []
 
 
 def test_notes_say_what_holds_for_the_table():
@@ -244,7 +291,7 @@ def test_notes_say_what_holds_for_the_table():
     assert "The paper's EER, not ours: Someone, Table 1." in said
     assert said.endswith("Seeds 1, 2.")
     assert "–" not in "\n".join(notes([row()])[1:])
-    assert "speakers are not known" in "\n".join(notes([row(eer_interval=None, num_speakers=0)]))
+    assert "speakers are not known" in "\n".join(notes([row(intervals={}, num_speakers=0)]))
 
 
 # -- The command ---------------------------------------------------------------------------------------------
@@ -294,6 +341,14 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
         assert f"{100 * r['eer']:.2f}" in said
     assert said.startswith("A note.\n\nsystem ")
     assert "ynthetic" not in said + text
+    assert "\n\n95 % intervals over speakers:\n\n| system | seed |" in text
+    for r in rows:
+        low, high = r["intervals"]["min_cllr"]
+        assert f"{low:.3f}–{high:.3f}" in text
+        assert r["errors"]["min_dcf_05"][1] < 30
+    for line in ("12 speakers are few", "396 non-target trials are too few for costs at target prior .05, .01"):
+        assert f"\nvox1_o: {line}" in text
+        assert f"\nvox1_o: {line}" in said
     assert "page:  report/report.html\ntable: report/results.md\nDET:   report/det_vox1_o.png\n" in said
     assert sorted(path.name for path in Path("report").iterdir()) == [
         *(".done", "det_vox1_o.png", "report.html", "results.json", "results.md")
