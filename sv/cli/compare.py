@@ -26,6 +26,12 @@ class Scored(NamedTuple):
     run: Run
     backend: str
 
+    def scores(self, name: str) -> Path:
+        """Those of a list that figures are of: calibrated ones where these weigh quality measures."""
+        calibrated = self.run.calibrated(name, self.backend)
+        reordered = self.run.system.measures(self.backend) and score_file(calibrated).exists()
+        return calibrated if reordered else self.run.scores(name, self.backend)
+
     @property
     def called(self) -> tuple[str, str, str]:
         """System, seed and back end."""
@@ -69,10 +75,8 @@ def compare(path: Path, runs: list[Scored], speaker: dict[str, str], seed: int) 
     if trials.is_target is None:
         raise DataError(f"{path}: its trials have no labels, target or nontarget: nothing to compare")
     for of in runs:
-        if not score_file(of.run.scores(name, of.backend)).exists():
-            raise DataError(
-                f"{of.run.scores(name, of.backend)} is missing; score the list with this run first (stage 7)"
-            )
+        if not score_file(of.scores(name)).exists():
+            raise DataError(f"{of.scores(name)} is missing; score the list with this run first (stage 7)")
         trials = scored_trials(trials, of.run.dropped(name))
     ids = {*trials.enrol, *trials.test}
     if unknown := ids - speaker.keys():
@@ -81,9 +85,7 @@ def compare(path: Path, runs: list[Scored], speaker: dict[str, str], seed: int) 
             " name the set of the models with --enrol"
         )
     names, alike = told_apart([of.called for of in runs])
-    scores = {
-        shown: read_scores(of.run.scores(name, of.backend), trials) for shown, of in zip(names, runs, strict=True)
-    }
+    scores = {shown: read_scores(of.scores(name), trials) for shown, of in zip(names, runs, strict=True)}
     first, *others = scores
     num_speakers = len({speaker[i] for i in ids})
     found = compared(trials, scores[first], {other: scores[other] for other in others}, speaker, seed)

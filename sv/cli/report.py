@@ -93,7 +93,9 @@ def main() -> None:
                 scores_N = read_scores(this.scores(name, backend), scored)
                 calibrated = is_calibrated(this, name, backend)
                 llr_N = read_scores(this.calibrated(name, backend), scored) if calibrated else None
-                found, roc = figures(scored, scores_N, speaker, llr_N, cells)
+                measures = this.system.measures(backend) if calibrated else ()  # which change the order of trials
+                found, roc = figures(scored, llr_N if measures else scores_N, speaker, llr_N, cells)
+                found["measures"] = list(measures)
                 whose = f"{run_title} / {shown(this, backend)}"
                 llr_roc = None
                 if calibrated:

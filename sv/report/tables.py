@@ -44,7 +44,10 @@ MEAN_DEFINITION = (
     "Of several seeds the mean ± the standard deviation (N - 1) of their figures, above the rows of the seeds."
 )
 
-DEFINITIONS = (EER_DEFINITION, MEAN_DEFINITION, ACTUAL_DEFINITION, EQUALISED_DEFINITION)
+DEFINITIONS = (
+    *(EER_DEFINITION, INTERVAL_DEFINITION, FEW_DEFINITION, MEAN_DEFINITION),
+    *(ACTUAL_DEFINITION, EQUALISED_DEFINITION),
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Row:
     act_cprimary: float | None = None
     cllr: float | None = None
     calibrated: str | None = None  # on what
+    measures: Sequence[str] = ()  # of quality, that calibration weighs: then all figures are of calibrated scores
     equalised_eer: float | None = None  # this and the next two: of lists with partitions
     equalised_min_cprimary: float | None = None
     equalised_act_cprimary: float | None = None  # of calibrated scores
@@ -287,6 +291,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *not_averaged(rows),
         *([ACTUAL_DEFINITION] if any(row.calibrated for row in rows) else []),
         *_calibrations(rows),
+        *dict.fromkeys(
+            f"{row.backend}: all figures are of calibrated scores, in which {', '.join(row.measures)} weigh."
+            for row in rows
+            if row.measures
+        ),
         *([EQUALISED_DEFINITION] if any(row.num_partitions for row in rows) else []),
         *(
             "{}: {} partitions of target and {} of non-target trials.".format(trials, *partitions)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from runs import made_run
 
-from sv.cli import calibrate, report
+from sv.cli import calibrate, compare, report
 from sv.data.datadir import DataDir
 from sv.data.partitions import read_partitions, write_partitions
 from sv.data.tables import write_table
@@ -652,3 +652,32 @@ def test_actual_costs_are_of_calibrated_scores_that_belong_to_the_scores(scored,
     assert plda["eer"] == pytest.approx(eer_rocch(Roc.from_scores(raw_N, trials.is_target)))
     assert plda["calibrated"] == "on the list cal (36 target and 396 non-target trials of 12 speakers) at prior 0.05"
     assert f"{plda['act_dcf_05']:.3f}" in capsys.readouterr().out
+
+
+def test_where_quality_measures_weigh_all_figures_are_of_calibrated_scores(scored, monkeypatch, capsys):
+    """In the table, and where runs are compared; of the other back end the EER is that of the scores."""
+    (run, _), trials = scored
+    settings = ["backends.cosine.quality=[norm]"]
+    run = made_run("exp", "published", 1, load_system(SYSTEMS["published"], sets=settings))
+    rng = np.random.default_rng(3)
+    for backend in ("cosine", "plda"):
+        calibrated = run.calibrated("vox1_o", backend)
+        write_scores(calibrated, trials, rng.normal(4.0 * trials.is_target))
+        run.calibration(backend).parent.mkdir(exist_ok=True)
+        learnt = {"num_targets": 1, "num_nontargets": 1, "num_speakers": 0, "trials": "cal", "prior": 0.05}
+        run.calibration(backend).write_text(json.dumps(learnt))
+        Step(calibrated.name, calibrated.parent).done([calibrated])
+    command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path)
+    cosine, plda = json.loads(Path("report/results.json").read_text())
+    for row, judged in ((cosine, run.calibrated("vox1_o", "cosine")), (plda, run.scores("vox1_o", "plda"))):
+        assert row["eer"] == pytest.approx(eer_rocch(Roc.from_scores(read_scores(judged, trials), trials.is_target)))
+    said = "cosine: all figures are of calibrated scores, in which norm weigh."
+    assert Path("report/results.md").read_text().count(said) == 1
+    capsys.readouterr()
+    pair = (f"{run.path}:plda", f"{run.path}:cosine")
+    monkeypatch.setattr("sys.argv", ["compare", "--trials", "data/test/trials_vox1_o", *pair])
+    compare.main()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    eers = next(i for i, line in enumerate(lines) if line[:1] == ["EER"])
+    for line, name, row in zip(lines[eers + 1 : eers + 3], ("plda", "cosine"), (plda, cosine), strict=True):
+        assert line[line.index(name) + 1] == f"{100 * row['eer']:.3f}"
