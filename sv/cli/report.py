@@ -28,7 +28,7 @@ from sv.report.condition_figures import ByConditions, Found
 from sv.report.condition_tables import NOTE, columns_of, markdown, tables
 from sv.report.conditions import divisions_of
 from sv.report.seeds import apart, that_share_runs
-from sv.report.sides import read_sides, side_files
+from sv.report.sides import Sides, side_files
 from sv.report.tables import Row, markdown_table, not_averaged, notes, seeds_of, synthetic_note, text_table
 from sv.roc import Roc
 from sv.run import Run
@@ -174,8 +174,9 @@ def main() -> None:
 
 def divided_by_conditions(path: Path, enrol: Path | None, trials: Trials, speaker: Mapping[str, str]) -> ByConditions:
     """A list divided by the conditions that the directories of its two sides know."""
-    models = read_sides(enrol or path.parent, set(trials.enrol), models=True)
-    tests = read_sides(path.parent, set(trials.test), models=False)
+    known = Sides(path.parent)
+    models = (Sides(enrol) if enrol else known).models(set(trials.enrol))
+    tests = known.utterances(set(trials.test))
     phones = read_phone_numbers(path.parent / PHONE_NUMBERS, trials)
     return ByConditions(trials, divisions_of(trials, models, tests, phones), speaker)
 

@@ -19,6 +19,7 @@ from sv.metrics import act_dcf, cllr, eer_rocch, min_cllr, min_dcf
 from sv.report.conditions import UNKNOWN, Division
 from sv.roc import Roc
 
+ALL = "all trials"
 LEAST_TRIALS, LEAST_SPEAKERS = 30, 5  # of fewer targets, non-targets or speakers in target trials there are no figures
 MOST_TRIALS, REPLICATES = 100_000, 200  # of a list that has intervals, as they take minutes for longer ones
 
@@ -46,7 +47,9 @@ class Found:
 
 
 class ByConditions:
-    """The rows of a list's conditions, to be filled for one run after the other.
+    """The rows of a list's conditions below that of all its trials, to be filled for one run after the other.
+
+    There are none if nothing divides it. That of all trials is to compare with and has no interval, as the results do.
 
     Args:
         trials: labelled, (N,).
@@ -57,10 +60,14 @@ class ByConditions:
     def __init__(self, trials: Trials, divisions: Sequence[Division], speaker: Mapping[str, str]) -> None:
         self._is_target_N = trials.is_target
         self._rows = [(each.kind, *row) for each in divisions for row in each.rows(trials.is_target)]
-        ids = trials.enrol, trials.test
-        self._speakers: list[np.ndarray] = []  # of both sides, (N,) each
-        if divisions and all(i in speaker for side in ids for i in side):
-            self._speakers = [np.array([speaker[i] for i in side], dtype=object) for side in ids]
+        if divisions:
+            self._rows.insert(0, (ALL, ALL, np.ones(len(trials), bool)))
+        self._names = np.array(sorted(set(speaker.values())), dtype=object)
+        self._speakers: list[np.ndarray] = []  # of both sides, by number, (N,) each
+        if divisions and speaker.keys() >= {*trials.enrol, *trials.test}:
+            number = {name: i for i, name in enumerate(self._names)}
+            for ids in (trials.enrol, trials.test):
+                self._speakers.append(np.fromiter((number[speaker[i]] for i in ids), np.intp, len(trials)))
 
     def figures(self, kept: Sequence[int], scores_n: np.ndarray, llr_n: np.ndarray | None = None) -> list[Found]:
         """Those of a run, a row each; rows are the same for all runs.
@@ -89,7 +96,7 @@ class ByConditions:
         is_target = self._is_target_N[trials]
         speakers = [side_N[trials] for side_N in self._speakers]
         num_targets = int(is_target.sum())
-        num_speakers = len(set(speakers[0][is_target])) if speakers else None
+        num_speakers = len(np.unique(speakers[0][is_target])) if speakers else None
         found = Found(kind, condition, num_targets, len(trials) - num_targets, num_speakers)
         if condition == UNKNOWN:
             return replace(found, why="the condition is not known")
@@ -100,8 +107,9 @@ class ByConditions:
         scores = scores_n[chosen_n]
         roc = Roc.from_scores(scores, is_target)
         found = replace(found, eer=eer_rocch(roc), min_dcf_05=min_dcf(roc, 0.05), min_cllr=min_cllr(roc))
-        if speakers and len(self._is_target_N) <= MOST_TRIALS:
-            boot = bootstrap_ci(scores, is_target, *speakers, {"eer": eer_rocch}, n_boot=REPLICATES)
+        if speakers and len(self._is_target_N) <= MOST_TRIALS and kind != ALL:
+            names = (self._names[side] for side in speakers)
+            boot = bootstrap_ci(scores, is_target, *names, {"eer": eer_rocch}, n_boot=REPLICATES)
             found = replace(found, eer_interval=boot.intervals["eer"])
         if llr_n is not None:
             calibrated = Roc.from_scores(llr_n[chosen_n], is_target)

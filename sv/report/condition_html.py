@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
+from sv.report.condition_figures import ALL
 from sv.report.condition_tables import COUNTED, NOTE, Table
 
 STYLE = """
@@ -17,8 +18,15 @@ STYLE = """
 .conditions tbody th { border-top: 1px solid var(--line); white-space: nowrap; color: var(--ink); }
 .conditions tr > :first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
 .conditions .kind th { padding-top: .6rem; color: var(--soft); border: 0; }
+.conditions .kind span { position: sticky; left: .35rem; }
 .conditions .count { color: var(--soft); }
 .conditions small { display: block; font-size: .8em; color: var(--soft); }
+.conditions small.counts { display: none; }
+@media (max-width: 48rem) {
+  .conditions .count { display: none; }
+  .conditions small.counts { display: block; }
+  .conditions th, .conditions td { padding: .2rem .35rem; }
+}
 """
 
 
@@ -39,16 +47,19 @@ _OPEN = ' open="open"'
 def _table(table: Table) -> str:
     names = [f'<th scope="col" class="count">{name}</th>' for name in COUNTED]
     names += [f'<th scope="col">{_breakable(name)}</th>' for name in table.header[2 + len(COUNTED) :]]
-    head = f'<tr><th scope="col">condition</th>{"".join(names)}</tr>'
+    below = f'<small class="counts">{" / ".join(COUNTED)}</small>'
+    head = f'<tr><th scope="col">condition{below}</th>{"".join(names)}</tr>'
     bodies = []
     for kind, lines in groupby(table.lines, key=lambda line: line[0]):
-        rows = [
-            f'<tr class="kind"><th colspan="{len(names) + 1}" scope="rowgroup"><span>{escape(kind)}</span></th></tr>'
-        ]
+        span = f'<th colspan="{len(names) + 1}" scope="rowgroup"><span>{escape(kind)}</span></th>'
+        rows = [f'<tr class="kind">{span}</tr>'] if kind != ALL else []
         for _, condition, *cells in lines:
-            counts = [f'<td class="count">{escape(cell)}</td>' for cell in cells[: len(COUNTED)]]
+            counted = cells[: len(COUNTED)]
+            # On a narrow screen they stand below the condition: figures have the room.
+            below = f'<small class="counts">{escape(" / ".join(counted))}</small>'
+            counts = [f'<td class="count">{escape(count)}</td>' for count in counted]
             figures = [f"<td>{_figure(cell)}</td>" for cell in cells[len(COUNTED) :]]
-            rows.append(f'<tr><th scope="row">{escape(condition)}</th>{"".join(counts + figures)}</tr>')
+            rows.append(f'<tr><th scope="row">{escape(condition)}{below}</th>{"".join(counts + figures)}</tr>')
         bodies.append(f"<tbody>{''.join(rows)}</tbody>")
     return f'<div class="wide"><table class="conditions"><thead>{head}</thead>{"".join(bodies)}</table></div>'
 

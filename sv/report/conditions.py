@@ -5,6 +5,7 @@ Letters in names: N trials of the list.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -53,6 +54,7 @@ def divisions_of(
     counts = sorted({side.num_utts for side in enrol.sides if side})
     languages = sorted({name for side in test.sides if side for name in side.languages})
     everything_N = np.ones(len(trials), bool)
+    number = {name: i for i, name in enumerate(SAME)}
     found = [
         Division("test duration", durations, test.each(_duration)),
         Division("enrolment duration", durations, enrol.each(_duration)),
@@ -61,7 +63,7 @@ def divisions_of(
         Division("test language", languages, test.each(lambda side: _place(languages, *side.languages))),
         Division("enrolment language", SAME, _shared(enrol, test, lambda side: side.languages, everything_N)),
         Division("session", SAME, _shared(enrol, test, lambda side: side.sessions, trials.is_target), True),
-        Division("phone number", SAME, np.array([_place(SAME, phone) for phone in phones]), True),
+        Division("phone number", SAME, np.array([number.get(phone, -1) for phone in phones]), True),
     ]
     return [each for each in found if len(list(each.rows(trials.is_target))) > 1]
 
@@ -85,7 +87,7 @@ def _names_of_durations() -> list[str]:
 
 
 def _duration(side: Side) -> int:
-    return -1 if side.seconds is None else int(np.searchsorted(EDGES_S, side.seconds, side="right"))
+    return -1 if side.seconds is None else bisect_right(EDGES_S, side.seconds)
 
 
 def _utterances(count: int) -> str:
@@ -102,12 +104,13 @@ def _gender(enrol: _Ids, test: _Ids) -> np.ndarray:
     return np.where((one_N < 0) | (other_N < 0), -1, np.where(one_N == other_N, one_N, 2))
 
 
-def _shared(enrol: _Ids, test: _Ids, values: Callable[[Side], frozenset[str]], of_N: np.ndarray) -> np.ndarray:
+def _shared(enrol: _Ids, test: _Ids, values: Callable[[Side], tuple[str, ...]], of_N: np.ndarray) -> np.ndarray:
     """Of some trials, bool (N,), whether both sides have a value in common: 0 if so, 1 if not; -1 of all others."""
-    ours, theirs = ([frozenset() if side is None else values(side) for side in ids.sides] for ids in (enrol, test))
+    ours, theirs = ([() if side is None else values(side) for side in ids.sides] for ids in (enrol, test))
     found_N = np.full(len(of_N), -1)
-    for trial in np.flatnonzero(of_N) if any(ours) and any(theirs) else ():
-        one, other = ours[enrol.number_N[trial]], theirs[test.number_N[trial]]
-        if one and other:
-            found_N[trial] = int(one.isdisjoint(other))
+    trials = np.flatnonzero(of_N if any(ours) and any(theirs) else np.zeros_like(of_N))
+    pairs = zip(enrol.number_N[trials].tolist(), test.number_N[trials].tolist(), strict=True)
+    found_N[trials] = [
+        (not any(value in theirs[t] for value in ours[e])) if ours[e] and theirs[t] else -1 for e, t in pairs
+    ]
     return found_N

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,51 +22,64 @@ class Side(NamedTuple):
     num_utts: int
     seconds: float | None  # all its utterances together
     gender: str  # "f" or "m"
-    languages: frozenset[str]
-    sessions: frozenset[str]
+    languages: tuple[str, ...]  # of each utterance
+    sessions: tuple[str, ...]
 
 
 def side_files(folder: Path) -> list[Path]:
-    """The files of a set that `read_sides` reads, beside utt2spk and models; not all need be there."""
+    """The files of a set that `Sides` reads, beside utt2spk and models; not all need be there."""
     frames = _frames(folder)
     counted = [frames, frames.with_name("feats.conf")] if frames else []
     return [*(folder / name for name in (*TABLES, PHONE_NUMBERS)), *counted]
 
 
-def read_sides(folder: Path, ids: Collection[str], models: bool) -> dict[str, Side]:
-    """What a set knows of some of its utterances or models; ids that it does not know are left out.
+class Sides:
+    """What a set knows of its utterances and models.
 
-    Args:
-        folder: the data directory.
-        models: whether the ids are of models where the set has any, `models`; without them each is an utterance.
-    Raises:
-        DataError: a table is malformed.
+    >>> known = Sides(Path("data/sre16/sre16_eval_enroll"))
+    >>> known.models(["1001_sre16"])["1001_sre16"].num_utts
+    3
+
+    Raises DataError for a malformed table. Ids that the set does not have are left out.
     """
-    utt2spk, seconds = read_table(folder / "utt2spk"), durations(folder)
-    gender, language, session = (
-        read_table(folder / name) if (folder / name).exists() else {} for name in ("spk2gender", "utt2lang", "utt2sess")
-    )
-    utts_of = read_table(folder / "models") if models and (folder / "models").exists() else {}
-    sides = {}
-    for i in ids:
-        utts = utts_of[i].split() if i in utts_of else [i]
-        if not utt2spk.keys() >= set(utts):
-            continue
-        genders = {gender.get(utt2spk[utt], "").lower() for utt in utts}
-        lengths = [seconds.get(utt) for utt in utts]
-        sides[i] = Side(
-            len(utts),
-            None if None in lengths else sum(lengths),
-            genders.pop() if genders in ({"f"}, {"m"}) else "",
-            _known(language, utts),
-            _known(session, utts),
+
+    def __init__(self, folder: Path) -> None:
+        self._speaker = read_table(folder / "utt2spk")
+        self._seconds = durations(folder)
+        self._gender, self._language, self._session, self._utts = (
+            read_table(folder / name) if (folder / name).exists() else {}
+            for name in ("spk2gender", "utt2lang", "utt2sess", "models")
         )
-    return sides
+
+    def models(self, ids: Iterable[str]) -> dict[str, Side]:
+        """Of models; without `models`, and of what is not in it, each is the utterance of its name."""
+        return self._of({i: self._utts[i].split() if i in self._utts else [i] for i in ids})
+
+    def utterances(self, ids: Iterable[str]) -> dict[str, Side]:
+        """Of test utterances."""
+        return self._of({i: [i] for i in ids})
+
+    def _of(self, utts_of: Mapping[str, Sequence[str]]) -> dict[str, Side]:
+        sides = {}
+        for i, utts in utts_of.items():
+            if not all(utt in self._speaker for utt in utts):
+                continue
+            seconds = [self._seconds.get(utt) for utt in utts]
+            genders = {self._gender.get(self._speaker[utt], "").lower() for utt in utts}
+            sides[i] = Side(
+                len(utts),
+                None if None in seconds else sum(seconds),
+                genders.pop() if genders in ({"f"}, {"m"}) else "",
+                _each(self._language, utts),
+                _each(self._session, utts),
+            )
+        return sides
 
 
-def _known(table: Mapping[str, str], utts: Collection[str]) -> frozenset[str]:
+def _each(table: Mapping[str, str], utts: Sequence[str]) -> tuple[str, ...]:
     """The values of some utterances; empty unless all have one."""
-    return frozenset(table[utt] for utt in utts) if table.keys() >= set(utts) else frozenset()
+    found = [table.get(utt) for utt in utts] if table else [None]
+    return () if None in found else tuple(found)
 
 
 def durations(folder: Path) -> dict[str, float]:
