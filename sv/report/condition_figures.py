@@ -49,7 +49,7 @@ class Found:
 class ByConditions:
     """The rows of a list's conditions below that of all its trials, to be filled for one run after the other.
 
-    There are none if nothing divides it. That of all trials is to compare with and has no interval, as the results do.
+    There are none if nothing divides it. That of all trials is to compare with; its interval stands in the results.
 
     Args:
         trials: labelled, (N,).

@@ -38,7 +38,7 @@ def conditions_html(made: Sequence[Table]) -> str:
         f"<details{'' if i else _OPEN}><summary>{escape(table.figure)}</summary>{_table(table)}</details>"
         for i, table in enumerate(made)
     )
-    return f'<h3>By conditions</h3>{tables}<p class="note">{escape(NOTE)}</p>'
+    return f'<h3>By conditions</h3>{tables}<div class="notes"><p>{escape(NOTE)}</p></div>'
 
 
 _OPEN = ' open="open"'
