@@ -11,7 +11,8 @@ whose models are numbered as the evaluation's and are other people. Unlabelled r
 
 Beside the trials stand the partitions that SRE16's figures are averaged over (`sv.equalised`): language of the test
 segment, gender, number of the model's enrolment segments and, of target trials, whether the phone is that of the
-enrolment. Gender and phone are columns of the key; without them there are none.
+enrolment. Gender and phone are columns of the key; without them there are none. As far as the key tells them, the
+genders are in spk2gender of both sets, and whether the phone is the same, of target trials, in phone_numbers.
 
 ROOT/SYNTHETIC.txt goes into every set.
 """
@@ -28,7 +29,7 @@ from sphere_calls import CallSet, Recordings, digests, read_rows, recordings_bel
 
 from sv.cli import Parser, run
 from sv.data.datadir import LABEL
-from sv.data.partitions import PARTITIONS, write_partitions
+from sv.data.partitions import PARTITIONS, PHONE_NUMBERS, write_partitions
 from sv.data.tables import read_lines, write_table
 from sv.data.trials import Trials, trial_files
 from sv.equalised import UNCOUNTED
@@ -154,7 +155,7 @@ def planned(part: Part, folder: Path, out: Path, root: Path) -> Callable[[], Non
         out,
         inputs=[enrolment, key, segments, enrolment_segments, calls, root / LABEL],
         digests=digests(recordings),
-        version=2,
+        version=3,
     )
     if step.skip():
         return None
@@ -164,8 +165,9 @@ def planned(part: Part, folder: Path, out: Path, root: Path) -> Callable[[], Non
     speaker_of = {name: part.prefix + speaker for name, speaker in speakers(tables, key).items()}
     enrol_sides = {segment: side for model in tables.models.values() for segment, side in model.items()}
     test_sides = {trial.segment: trial.side for trial in tables.trials}
-    enrol_set = segments_of(enrol_sides, speaker_of, tables, recordings[0])
-    test_set = segments_of(test_sides, speaker_of, tables, recordings[1])
+    gender_of = genders(tables.trials, speaker_of)
+    enrol_set = segments_of(enrol_sides, speaker_of, gender_of, tables, recordings[0])
+    test_set = segments_of(test_sides, speaker_of, gender_of, tables, recordings[1])
     enrol_set.check()
     test_set.check()
 
@@ -180,11 +182,13 @@ def planned(part: Part, folder: Path, out: Path, root: Path) -> Callable[[], Non
             write_trials(test / f"trials_{name}", trials, speaker_of, test_set.dropped)
             for name, trials in lists.items()
         ]
-        (test / PARTITIONS).unlink(missing_ok=True)
-        if cells:
-            pairs = ((trial.model, utterance(trial.segment, speaker_of)) for trial in tables.trials)
-            write_partitions(test / PARTITIONS, ((*pair, cell) for pair, cell in zip(pairs, cells, strict=True)))
-            made.append(test / PARTITIONS)
+        pairs = [(trial.model, utterance(trial.segment, speaker_of)) for trial in tables.trials]
+        phones = [trial.phone if trial.is_target else "" for trial in tables.trials]
+        for file, told in ((PARTITIONS, cells), (PHONE_NUMBERS, phones)):
+            (test / file).unlink(missing_ok=True)
+            if any(told):
+                write_partitions(test / file, ((*pair, cell) for pair, cell in zip(pairs, told, strict=True) if cell))
+                made.append(test / file)
         counts = {"enrol": len(enrol_set.utterances), "test": len(test_set.utterances), "trials": len(tables.trials)}
         step.done(made, **counts)
 
@@ -337,7 +341,22 @@ def utterance(segment: str, speaker_of: dict[str, str]) -> str:
     return f"{speaker_of[segment]}-{segment}" if segment in speaker_of else segment
 
 
-def segments_of(sides: dict[str, str], speaker_of: dict[str, str], tables: Tables, recordings: Recordings) -> CallSet:
+def genders(trials: Iterable[Listed], speaker_of: dict[str, str]) -> dict[str, str]:
+    """The gender of speakers and of nobody's segments, as far as the key tells; of target trials first."""
+    found: dict[str, str] = {}
+    for trial in sorted(trials, key=lambda trial: not trial.is_target):
+        for i in (trial.model, trial.segment) if trial.gender else ():  # SRE16's trials are within a gender
+            found.setdefault(speaker_of.get(i, i), trial.gender)
+    return found
+
+
+def segments_of(
+    sides: dict[str, str],
+    speaker_of: dict[str, str],
+    gender_of: dict[str, str],
+    tables: Tables,
+    recordings: Recordings,
+) -> CallSet:
     """The set of some segments."""
     calls = CallSet("sre16", recordings)
     language = {}
@@ -345,7 +364,8 @@ def segments_of(sides: dict[str, str], speaker_of: dict[str, str], tables: Table
         utt, call = utterance(segment, speaker_of), tables.call.get(segment, "")
         # a recording of one channel is the side that is listed, whichever that is
         side = side if calls.num_channels(segment) > 1 else ""
-        calls.add(utt, speaker_of.get(segment, segment), segment, side, session=call)
+        speaker = speaker_of.get(segment, segment)
+        calls.add(utt, speaker, segment, side, gender=gender_of.get(speaker, ""), session=call)
         if call in tables.language:
             language[utt] = tables.language[call]
     calls.set_table("utt2lang", language)

@@ -15,6 +15,7 @@ from sv.data.audio_ark import write_recording
 from sv.data.convert import convert_to_file, converted, file_name
 from sv.data.datadir import DataDir, set_files, write_dropped
 from sv.data.encode import CODINGS
+from sv.data.partitions import PARTITIONS, PHONE_NUMBERS
 from sv.data.parts import read_parts
 from sv.data.recordings import recordings_digest
 from sv.data.subsets import refuse_same
@@ -136,8 +137,9 @@ def parts_of(args: argparse.Namespace) -> Path:
 
 
 def _others(data: Path) -> list[Path]:
-    """What a set has beside its tables: models, partitions and trial lists."""
-    return [*filter(Path.exists, (data / name for name in ("models", "partitions"))), *sorted(data.glob("trials_*"))]
+    """What a set has beside its tables: models, trial lists, and what is told of trials."""
+    told = (data / name for name in ("models", PARTITIONS, PHONE_NUMBERS))
+    return [*filter(Path.exists, told), *sorted(data.glob("trials_*"))]
 
 
 if __name__ == "__main__":

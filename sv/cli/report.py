@@ -1,4 +1,7 @@
-"""Table and DET curves of runs: OUT/{results.md,results.json,det_TRIALS.png,report.html}; prints the table."""
+"""Table and DET curves of runs; prints the table.
+
+Writes OUT/{results.md,results.json,conditions.json,det_TRIALS.png,report.html}.
+"""
 
 import argparse
 import base64
@@ -14,14 +17,18 @@ from typing import Any
 from sv.cli import Parser, run
 from sv.data.atomic import atomic_write
 from sv.data.datadir import LABEL, read_label
-from sv.data.partitions import PARTITIONS, cells_of, read_partitions
+from sv.data.partitions import PARTITIONS, PHONE_NUMBERS, cells_of, read_partitions, read_phone_numbers
 from sv.data.tables import read_lines, write_lines
 from sv.data.trials import Trials, list_name, speakers_of
 from sv.errors import ConfigError, DataError
 from sv.members import found_weights
 from sv.records import Step, counts_of, dry_run, holds, record_of, require_whole, settings_of
 from sv.report.behind import dropped_behind, steps_behind
+from sv.report.condition_figures import ByConditions, Found
+from sv.report.condition_tables import NOTE, columns_of, markdown, tables
+from sv.report.conditions import divisions_of
 from sv.report.seeds import apart, that_share_runs
+from sv.report.sides import Sides, side_files
 from sv.report.tables import (
     Row,
     intervals_table,
@@ -64,6 +71,7 @@ def main() -> None:
         if not dry_run():
             say(args)
         return
+    from sv.report.condition_html import conditions_html
     from sv.report.det import plot_det  # matplotlib, which takes a second
     from sv.report.det_svg import det_html
     from sv.report.figures import figures
@@ -76,16 +84,21 @@ def main() -> None:
     rows: list[Row] = []
     images: list[str] = []
     shown_lists: list[ListShown] = []
+    conditions: list[dict[str, Any]] = []
+    by_conditions: list[str] = []
     for path, trials in lists.items():
         begun, name = len(rows), list_name(path)
         drawn: list[tuple[str, Roc]] = []
+        under: list[list[Found]] = []
         speaker = speakers_of(path.parent, *([args.enrol] if args.enrol else []))
         is_synthetic = read_label(path.parent) is not None
         shown_lists.append(ListShown(name, is_synthetic, counts_shown(trials, speaker)))
         partitions = path.parent / PARTITIONS
+        divided = divided_by_conditions(path, args.enrol, trials, speaker)
         all_cells = read_partitions(partitions, trials) if partitions.exists() else None
         for this, run_title in zip(runs, titles, strict=True):
             scored = scored_trials(trials, this.dropped(name))
+            kept = cells_of(scored, trials, range(len(trials)))
             cells = all_cells and cells_of(scored, trials, all_cells)
             for backend in this.system.scored_by:
                 if this.path not in args.runs and not score_file(this.scores(name, backend)).exists():
@@ -93,8 +106,10 @@ def main() -> None:
                 scores_N = read_scores(this.scores(name, backend), scored)
                 calibrated = is_calibrated(this, name, backend)
                 llr_N = read_scores(this.calibrated(name, backend), scored) if calibrated else None
-                measures = this.system.measures(backend) if calibrated else ()  # which change the order of trials
-                found, roc = figures(scored, llr_N if measures else scores_N, speaker, llr_N, cells)
+                measures = this.system.measures(backend) if calibrated else ()
+                if measures:  # which change the order of trials
+                    scores_N = llr_N
+                found, roc = figures(scored, scores_N, speaker, llr_N, cells)
                 found["measures"] = list(measures)
                 whose = f"{run_title} / {shown(this, backend)}"
                 llr_roc = None
@@ -106,6 +121,8 @@ def main() -> None:
                 found["apart"] = why_apart.get((this.path, backend))
                 rows.append(row_of(this, backend, name, found, len(trials)))
                 drawn.append((run_title, roc))
+                under.append(divided.figures(kept, scores_N, llr_N))
+                conditions += [condition_of(rows[-1], each) for each in under[-1]]
                 drawing = histogram(llr_roc or roc, is_calibrated=llr_roc is not None)
                 shown_lists[-1].histograms.append(Drawn(whose, *drawing))
         images.append(f"det_{name}.png")
@@ -115,10 +132,12 @@ def main() -> None:
         curves = curves_of(rows[begun:], drawn)
         plot_det(curves, heading, args.out / images[-1])
         shown_lists[-1].det = det_html(curves, str(len(images)))
+        made = tables(columns_of(list(curves), rows[begun:], under))
+        shown_lists[-1].conditions = conditions_html(made)
+        by_conditions += [f"## {name}, by conditions", *markdown(made)] if made else []
 
-    with atomic_write(args.out / "results.json") as out:
-        json.dump([dataclasses.asdict(row) for row in rows], out, indent=1, ensure_ascii=False)
-        out.write("\n")
+    write_json(args.out / "results.json", [dataclasses.asdict(row) for row in rows])
+    write_json(args.out / "conditions.json", conditions)
     above = [note for note in (synthetic_note(rows), args.note) if note]
     share = [f"{name}: its seeds share runs, and so differ less than others would." for name in that_share_runs(runs)]
     below, limits = [*notes(rows), *share], too_small(rows)
@@ -131,6 +150,8 @@ def main() -> None:
         *limits,
         *below,
         *made_by(),
+        *by_conditions,
+        *([NOTE] if by_conditions else []),
         *(f"![DET curves]({image})" for image in images),
         *(f"![t-SNE of embeddings]({os.path.relpath(path, args.out)})" for path in tsne(args)),
     ]
@@ -159,8 +180,33 @@ def main() -> None:
     )
     with atomic_write(args.out / "report.html") as out:
         out.write(page(whole))
-    step.done([args.out / name for name in ("results.md", "results.json", "report.html", *images)], rows=len(rows))
+    step.done(
+        [args.out / name for name in ("results.md", "results.json", "conditions.json", "report.html", *images)],
+        rows=len(rows),
+    )
     say(args)
+
+
+def divided_by_conditions(path: Path, enrol: Path | None, trials: Trials, speaker: Mapping[str, str]) -> ByConditions:
+    """A list divided by the conditions that the directories of its two sides know."""
+    known = Sides(path.parent)
+    models = (Sides(enrol) if enrol else known).models(set(trials.enrol))
+    tests = known.utterances(set(trials.test))
+    phones = read_phone_numbers(path.parent / PHONE_NUMBERS, trials)
+    return ByConditions(trials, divisions_of(trials, models, tests, phones), speaker)
+
+
+def condition_of(row: Row, found: Found) -> dict[str, Any]:
+    """What `conditions.json` holds of a row's figures under a condition."""
+    names = ("system", "backend", "trials", "seed", "is_synthetic", "tuned_for")
+    return {name: getattr(row, name) for name in names} | dataclasses.asdict(found)
+
+
+def write_json(path: Path, found: list[dict[str, Any]]) -> None:
+    """Write figures, an object a row."""
+    with atomic_write(path) as out:
+        json.dump(found, out, indent=1, ensure_ascii=False)
+        out.write("\n")
 
 
 def counts_shown(trials: Trials, speaker: Mapping[str, str]) -> dict[str, str]:
@@ -247,6 +293,7 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
     folders = [*(path.parent for path in args.trials), *([args.enrol] if args.enrol else [])]
     tables = [folder / name for folder in folders for name in ("utt2spk", "models", LABEL)]
     tables += [path.parent / PARTITIONS for path in args.trials]
+    tables += [file for folder in folders for file in side_files(folder)]
     scores = [this.scores(name, backend) for this in runs for name in names for backend in this.system.scored_by]
     scored = [record_of(path.name, path.parent) for path in scores if path.parents[1] in args.runs]
     trained = [record for this in runs for record in this.trainings()]
@@ -277,7 +324,7 @@ def step_of(args: argparse.Namespace, runs: list[Run], names: list[str]) -> Step
         *trained,
         *pictures,
     ]
-    return Step("report", args.out, inputs=made_of, settings=settings, version=4)
+    return Step("report", args.out, inputs=made_of, settings=settings, version=5)
 
 
 def titles_of(runs: list[Run]) -> list[str]:
@@ -300,6 +347,8 @@ def say(args: argparse.Namespace) -> None:
     print("\n".join([*above, *([""] if above else []), *text_table(rows), "", *below, *([""] if below else [])]))
     print(f"page:  {args.out / 'report.html'}")
     print(f"table: {args.out / 'results.md'}")
+    if json.loads((args.out / "conditions.json").read_bytes()):
+        print(f"by conditions: in both, and {args.out / 'conditions.json'}")
     for name in dict.fromkeys(row.trials for row in rows):
         print(f"DET:   {args.out / f'det_{name}.png'}")
     for path in tsne(args):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sv.html_page import BADGE, document, duration, facts, figure
 from sv.report.behind import Made
+from sv.report.condition_html import STYLE as CONDITIONS_STYLE
 from sv.report.pictures import COLOURS
 from sv.report.tables import INTERVAL, Figure, Row, figures_of, interval, lines_of, mark, table
 
@@ -35,12 +36,16 @@ class Drawn:
 
 @dataclass
 class ListShown:
-    """A trial list: its name, counts of it by what they are, its curves (HTML), and drawings of each row."""
+    """A trial list: its name, counts of it by what they are, curves, tables by conditions, and drawings of each row.
+
+    Curves and tables are HTML.
+    """
 
     name: str
     is_synthetic: bool
     counts: Mapping[str, str]
     det: str = ""
+    conditions: str = ""
     histograms: list[Drawn] = field(default_factory=list)
     calibrations: list[Drawn] = field(default_factory=list)
 
@@ -101,7 +106,7 @@ def page(report: Report) -> str:
         for heading, body in contents
         if body
     ]
-    return document(title, parts, _STYLE + _COLOURS + _NARROW, _SCRIPT)
+    return document(title, parts, _STYLE + _COLOURS + CONDITIONS_STYLE + _NARROW, _SCRIPT)
 
 
 def results_table(rows: Sequence[Row]) -> str:
@@ -172,7 +177,7 @@ def _cell(text: str) -> str:
 def _list(shown: ListShown) -> str:
     badge = f"<p>{BADGE} speech, not of real speakers</p>" if shown.is_synthetic else ""
     counts = facts({escape(name): escape(count) for name, count in shown.counts.items()})
-    parts = [badge, counts, f"<h3>Detection error trade-off</h3>{shown.det}"]
+    parts = [badge, counts, f"<h3>Detection error trade-off</h3>{shown.det}", shown.conditions]
     parts.append(
         "<h3>Scores</h3>"
         '<p class="marks"><span><i class="non"></i> non-targets</span><span><i class="tar"></i> targets</span>'

@@ -161,6 +161,27 @@ def test_partitions(root, out, order):
     assert "unchanged, skipped" in prepared("prepare_sre16", root, out)
 
 
+def test_genders_and_phone_numbers_of_the_key(root, out):
+    """Genders of both sets' speakers and of nobody's segments; phone numbers of target trials; gone with the key's."""
+    write_lines(root / "docs/sre16_eval_trial_key.tsv", *PARTS)
+    prepared("prepare_sre16", root, out)
+    enrol, test = out / "sre16_eval_enroll", out / "sre16_eval_test"
+    assert read_table(enrol / "spk2gender") == {"1001_sre16": "m", "1002_sre16": "f"}
+    assert read_table(test / "spk2gender") == {"1001_sre16": "m", "1002_sre16": "f", "tdd": "f"}
+    assert (test / "phone_numbers").read_text().splitlines() == [
+        "1001_sre16 1001_sre16-taa same",
+        "1001_sre16 1001_sre16-tbb other",
+        "1002_sre16 1002_sre16-tcc other",
+        "1003_sre16 1001_sre16-tbb other",
+    ]
+    for folder, options in ((enrol, {}), (test, {"enrol": enrol})):
+        assert list(validate(folder, **options)) == []
+    write_lines(root / "docs/sre16_eval_trial_key.tsv", *(line.rpartition("\t")[0] for line in KEY))
+    prepared("prepare_sre16", root, out)
+    assert not (test / "phone_numbers").exists()
+    assert not (test / "spk2gender").exists()
+
+
 @pytest.mark.parametrize(
     ("key", "lacks"),
     [

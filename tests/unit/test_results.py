@@ -351,7 +351,7 @@ def test_report_leaves_table_figures_and_curves(scored, monkeypatch, capsys):
         assert f"\nvox1_o: {line}" in said
     assert "page:  report/report.html\ntable: report/results.md\nDET:   report/det_vox1_o.png\n" in said
     assert sorted(path.name for path in Path("report").iterdir()) == [
-        *(".done", "det_vox1_o.png", "report.html", "results.json", "results.md")
+        *(".done", "conditions.json", "det_vox1_o.png", "report.html", "results.json", "results.md")
     ]
 
 
