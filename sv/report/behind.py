@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sv.records import FOLDER, content_of
+from sv.records import FOLDER, content_of, record_of
+from sv.run import Run
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,25 @@ def dropped_behind(made: Iterable[Made]) -> list[Path]:
     folders |= {folder.parents[1] for folder in folders if folder.parent.name == "feats"}
     lists = {path for folder in folders for path in folder.glob("*dropped.txt")}
     return sorted(lists)
+
+
+def records_of(runs: list[Run], names: list[str]) -> list[Path]:
+    """The records of the runs' trainings, and of their scores of lists, calibrated too; not all need be there."""
+    scores = [
+        path(name, backend)
+        for this in runs
+        for name in names
+        for backend in this.system.scored_by
+        for path in (this.scores, this.calibrated)
+    ]
+    trained = [record for this in runs for record in this.trainings()]
+    return [*trained, *(record_of(path.name, path.parent) for path in scores)]
+
+
+def commit() -> str:
+    """The state of the code; "" where it is not known."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a clone
+        return ""

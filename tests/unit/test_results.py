@@ -382,7 +382,7 @@ def test_synthetic_speech_is_labelled_unasked(scored, monkeypatch, capsys):
     for backend in ("cosine", "plda"):
         write_scores(run.scores("made", backend), trials, np.random.default_rng(1).normal(2.0 * trials.is_target))
     titles = []
-    monkeypatch.setattr("sv.report.det.plot_det", lambda _, title, path: (titles.append(title), path.touch()))
+    monkeypatch.setattr("sv.report.trial_list.plot_det", lambda _, title, path: (titles.append(title), path.touch()))
     lists = ("--trials", "data/test/trials_vox1_o", "--trials", "data/made/trials_made")
     command(monkeypatch, "--out", "report", "--note", "A note.", *lists, run.path)
     said = "Synthetic speech, not of real speakers: made."
@@ -409,7 +409,7 @@ def test_seeds_that_are_averaged_share_a_name_in_the_plot(scored, monkeypatch, c
     backends["plda"] = backends["plda"].model_copy(update={"lda_dim": 5})
     made_run("exp", "published", 2, second.system.model_copy(update={"backends": backends}))
     drawn = {}
-    monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
+    monkeypatch.setattr("sv.report.trial_list.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", *(this.path for this in scored[0]))
     counts = {name: len(rocs) for name, rocs in drawn.items()}
     why = "published seed 2 is not averaged with seed 1: its backends.plda.lda_dim is 5, not "
@@ -428,7 +428,7 @@ def test_runs_of_one_name_and_seed_have_a_curve_each(scored, monkeypatch):
     shutil.copytree("exp", "there/exp")
     there = Path("there") / run.path
     drawn = {}
-    monkeypatch.setattr("sv.report.det.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
+    monkeypatch.setattr("sv.report.trial_list.plot_det", lambda curves, _, path: (drawn.update(curves), path.touch()))
     options = ("--out", "report", "--trials", "data/test/trials_vox1_o", run.path, there)
     command(monkeypatch, *options)
     assert list(drawn) == [f"published ({path}) / {b}" for path in (run.path, there) for b in ("cosine", "plda")]
@@ -568,7 +568,7 @@ def test_lists_with_partitions_have_equalised_figures(scored, monkeypatch, capsy
         kept = [line for line in text if line.split()[1] not in ("s00-1", "s11-2")]
         other.scores("vox1_o", backend).write_text("".join(kept))
     reads = []
-    monkeypatch.setattr(report, "read_partitions", lambda *a: (reads.append(a), read_partitions(*a))[1])
+    monkeypatch.setattr("sv.report.trial_list.read_partitions", lambda *a: (reads.append(a), read_partitions(*a))[1])
     command(monkeypatch, "--out", "report", "--trials", "data/test/trials_vox1_o", run.path, other.path)
     assert len(reads) == 1
     rows = json.loads(Path("report/results.json").read_text())
