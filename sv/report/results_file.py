@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from sv.data.tables import first_few
@@ -17,6 +18,7 @@ from sv.errors import DataError
 from sv.report.tables import DEFINITIONS
 
 DEFINED = "definitions"
+_ABOVE = re.compile(r"(?<![^\s=,'\"`])/(?:[^\s/'\"`]+/)+")  # the folders of an absolute path
 _PLACE = re.compile(
     r"<!-- results: (?P<name>\S+) -->\n(?P<body>.*?)<!-- end of (?P=name)(?:, (?P<digest>\w+))? -->", re.S
 )
@@ -64,15 +66,17 @@ def changed_by_hand(text: str) -> list[str]:
 
 
 def body_of(report: Path) -> str:
-    """What of a report's results.md goes into a recipe's: all but its title and pictures.
+    """What of a report's results.md goes into a recipe's: what stands below its title, up to the tables by conditions.
 
-    Raises DataError if it is missing.
+    Of the paths in the command that made it the last name is left: those of one machine tell others nothing. Raises
+    DataError if the file is missing.
     """
     path = report / "results.md"
     if not path.exists():
         raise DataError(f"{path} is missing; make the report first (stage 9)")
-    parts = [part.strip("\n") for part in path.read_text().split("\n\n")]
-    return "\n\n".join(part for part in parts if part and not part.startswith(("# ", "![")))
+    _, *parts = [part.strip("\n") for part in path.read_text().split("\n\n") if part.strip()]
+    parts = list(takewhile(lambda part: not part.startswith(("## ", "![")), parts))
+    return "\n\n".join(_ABOVE.sub("…/", part) if part.startswith("Made by") else part for part in parts)
 
 
 def _place(name: str, body: str) -> str:

@@ -317,9 +317,18 @@ def notes(rows: Sequence[Row]) -> list[str]:
             for row in {(row.system, row.trials): row for row in rows if row.tuned_for}.values()
         ),
         *(f"The paper's EER, not ours: {source}." for source in sources),
-        *dict.fromkeys(f"{row.system}: {row.trained}." for row in rows if row.trained),
+        *_trainings(rows),
         f"{'Seed' if len(seeds) == 1 else 'Seeds'} {', '.join(map(str, seeds))}.",
     ]
+
+
+def _trainings(rows: Sequence[Row]) -> list[str]:
+    """How long and on what systems were trained, those that were trained alike in one line."""
+    ways: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.trained:
+            ways.setdefault(row.trained, {})[row.system] = None
+    return [f"{', '.join(systems)}: {way}." for way, systems in ways.items()]
 
 
 def too_small(rows: Sequence[Row]) -> list[str]:
