@@ -106,10 +106,7 @@ def export(
     print(f"{args.out}: the network is being traced; this takes a quarter of a minute or more")
     data = onnx_model(whole).SerializeToString()
     parity, checked_on = measure(args, verifier, front_end, whole, data)
-    print(
-        f"{args.out}: on {parity.recordings} {checked_on} embeddings differ by {parity.difference:.1e} at most (their"
-        f" largest number is {parity.largest:.3g}), the smallest cosine is 1 - {max(1 - parity.cosine, 0):.1e}"
-    )
+    print(f"{args.out}: on {parity.recordings} {checked_on} {parity.said}")
     parity.require()
     about = about_of(verifier, front_end, whole, parity, checked_on)
     cosine = next((each for each in trained if plain_cosine(this, each)), None)

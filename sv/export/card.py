@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,9 @@ def _front_end(settings: dict[str, Any]) -> str:
     config = feature_config(settings)
     if isinstance(config, WaveConfig):
         return f"none: samples at {config.sample_frequency:,.0f} Hz"
-    own = {field.name: settings[field.name] for field in fields(config) if settings[field.name] != field.default}
-    of_corpus = ("kind", "sample_frequency", "allow_downsample", "allow_upsample")
-    options = _said({name: value for name, value in own.items() if name not in of_corpus})
+    default = asdict(type(config)(kind=config.kind))
+    shown = settings.keys() - {"sample_frequency", "allow_downsample", "allow_upsample"}
+    options = _said({key: value for key, value in settings.items() if key in shown and value != default[key]})
     whose = "the VoxSRC 2020 authors'" if config.kind == "melspec" else "Kaldi's"
     return (
         f"{whose} {config.kind}: {config.dim} numbers every {config.frame_shift:g} ms at"
@@ -277,7 +277,6 @@ def _origin(card: Card) -> str:
     p = card.parity
     state = f" at commit {card.commit}" if card.commit else ""
     return (
-        f"Run `{card.this.name}`, seed {card.this.seed}. Exported by `{card.command}`{state}. Checked against PyTorch on"
-        f" {p.recordings} {card.checked_on}: embeddings differ by {p.difference:.1e} at most (their largest number is"
-        f" {p.largest:.3g}), their smallest cosine is 1 - {max(1 - p.cosine, 0):.1e}."
+        f"Run `{card.this.name}`, seed {card.this.seed}. Exported by `{card.command}`{state}. Against PyTorch on"
+        f" {p.recordings} {card.checked_on} {p.said}."
     )

@@ -102,9 +102,10 @@ class Exportable(NamedTuple):
 
 
 def exportable(this: Run, front_end: dict[str, Any], frames: bool) -> Exportable:
-    """All of a trained run's way from samples, or from `frames`, to embeddings; arguments as of `sv.export.refused.require_exportable`.
+    """All of a trained run's way from samples, or from `frames`, to embeddings.
 
-    Raises a UserError if its checkpoint is not what it should be.
+    Arguments are those of `sv.export.refused.require_exportable`. Raises a UserError if its checkpoint is not what it
+    should be.
     """
     system, config = this.system, feature_config(front_end["features"])
     network = load_model(this).eval()

@@ -1,7 +1,7 @@
 """The front ends in operations that every ONNX runtime has: framing by indices, the Fourier transform as a product.
 
-They inherit from those of `sv.features`; only what has no counterpart in ONNX is said anew. The transform is one product
-in float32, which is nearer the exact one than the FFT in float32 is (tests/unit/test_export.py).
+They inherit from those of `sv.features`; only what has no counterpart in ONNX is said anew. The transform is one
+product in float32, which is no further from the exact one than the FFT in float32 is.
 
 Shapes: B batch, N samples, T frames, W samples of a window, K FFT bins.
 """

@@ -8,6 +8,7 @@ import io
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sv.errors import ConfigError
@@ -30,12 +31,13 @@ def require_packages() -> None:
 
 
 def onnx_model(this: Exportable) -> onnx.ModelProto:
-    """The model, of inputs of any length, with an `embedding`; of what it was traced from only numbers stay in it."""
+    """The model: an input of any length and an `embedding`."""
     import torch
 
     length = max(2 * this.fewest, 2 * this.rate if this.given == "samples" else 200)
     example = torch.zeros(length, this.dim) if this.dim else torch.zeros(length)
     dynamic = {0: torch.export.Dim(f"num_{this.given}", min=max(this.fewest, 2))}  # torch takes 0 and 1 for constants
+    # mkldnn would be chosen by how many frames there are, which is not known behind a VAD.
     with _quiet(), torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
         program = torch.onnx.export(
             this.module,
@@ -55,17 +57,13 @@ def onnx_model(this: Exportable) -> onnx.ModelProto:
 def _forget_where(model: onnx.ModelProto) -> None:
     """Take out the notes of the exporter: lines of code and paths on the machine where it ran."""
     graph = model.graph
-    for holder in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del holder.metadata_props[:]
-        holder.doc_string = ""
-    for function in model.functions:
-        for holder in (function, *function.node, *function.value_info):
-            del holder.metadata_props[:]
-            holder.doc_string = ""
+    for each in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        each.ClearField("metadata_props")
+        each.ClearField("doc_string")
 
 
 @contextlib.contextmanager
-def _quiet() -> contextlib.AbstractContextManager[None]:
+def _quiet() -> Iterator[None]:
     """Without what the exporter says of itself; its errors are exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -40,6 +40,14 @@ class Parity(NamedTuple):
     cosine: float
     name: str
 
+    @property
+    def said(self) -> str:
+        """As a person wants to read it."""
+        return (
+            f"embeddings differ by {self.difference:.1e} at most (their largest number is {self.largest:.3g}), their"
+            f" smallest cosine is 1 - {max(1 - self.cosine, 0):.1e}"
+        )
+
     def require(self) -> None:
         """Raise DataError unless the least cosine is within TOLERANCE of 1."""
         if not 1 - self.cosine <= TOLERANCE:  # of what is no number, too
