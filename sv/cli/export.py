@@ -18,7 +18,7 @@ from sv.backends.files import read_array
 from sv.cli import Parser, run
 from sv.cli.report import commit
 from sv.data.atomic import atomic_write
-from sv.data.datadir import set_files
+from sv.data.datadir import DataDir, set_files
 from sv.errors import ConfigError, DataError
 from sv.export.known import BackEnd, back_ends, reported, trained_on
 from sv.export.onnx_file import OPSET, require_packages
@@ -33,12 +33,14 @@ from sv.export.parity import (
     synthetic_recordings,
 )
 from sv.export.refused import require_exportable
-from sv.records import Step, content_of, record_of, settings_of
+from sv.records import Step, content_of, record_of, settings_of, unfinished
 from sv.run import Run
 from sv.verifier import Verifier
 
 if TYPE_CHECKING:
     from sv.export.embedding import Exportable
+
+FILES = ("model.onnx", "model.json", "README.md")
 
 
 def main() -> None:
@@ -49,6 +51,7 @@ def main() -> None:
     parser.add_argument(
         "--features", action="store_true", help="let the model take the frames that the network reads, not samples"
     )
+    parser.add_argument("--allow-pipes", action="store_true", help="run the commands ('… |') that wav.scp names")
     parser.add_argument("--report", type=Path, metavar="DIR", help="report with the run's figures (None: EXP/report)")
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
     parser.add_argument("out", type=Path, help="folder to write")
@@ -60,9 +63,12 @@ def main() -> None:
     front_end = settings_of("train", this.embedder().path)["front_end"]
     require_exportable(this.embedder(), front_end, args.features)
     require_packages()
+    if args.check:
+        DataDir.read(args.check).require_readable(args.allow_pipes)
     trained = back_ends(this)
     step = step_of(args, this, trained)
     if not step.skip():
+        require_ours(args.out, step)
         export(args, verifier, front_end, trained, step)
 
 
@@ -85,6 +91,15 @@ def step_of(args: argparse.Namespace, this: Run, trained: list[BackEnd]) -> Step
         report / "results.json",
     ]
     return Step("export", args.out, inputs=inputs, settings=settings)
+
+
+def require_ours(out: Path, step: Step) -> None:
+    """Raise DataError if what would be written over was written by something else, as another's README.md."""
+    record = record_of(step.name, out)
+    if record.exists() or unfinished(record):
+        return
+    if there := [out / name for name in FILES if (out / name).exists()]:
+        raise DataError(f"{there[0]} is there and is not of an export; name another folder")
 
 
 def report_of(args: argparse.Namespace, this: Run) -> Path:
@@ -129,7 +144,7 @@ def export(
     step.begin()
     for name in before["outputs"] if before else ():  # a back end that is no longer there, say
         (args.out / name).unlink(missing_ok=True)
-    outputs = [args.out / name for name in ("model.onnx", "model.json", "README.md")]
+    outputs = [args.out / name for name in FILES]
     with atomic_write(outputs[0], "wb") as out:
         out.write(data)
     with atomic_write(outputs[1]) as out:
@@ -168,7 +183,10 @@ def measure(
         return True
 
     if args.check:
-        recordings, what = recordings_of(args.check, args.verify, usable), f"recordings of `{args.check.name}`"
+        recordings, what = (
+            recordings_of(args.check, args.verify, usable, args.allow_pipes),
+            f"recordings of `{args.check.name}`",
+        )
     else:
         recordings = synthetic_recordings(args.verify, whole.rate, whole.fewest if whole.given == "samples" else 0)
         what = "synthetic signals (noise in bursts, no speech)"

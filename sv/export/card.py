@@ -236,16 +236,15 @@ def _back_ends(card: Card) -> list[str]:
         lines.append(f"- `{each.name}` ({_said(kind)}): {files}")
     blocks = [
         "\n".join(lines),
-        "Files are in Kaldi's binary form, as `copy-vector`, `copy-matrix` and `ivector-plda-scoring` read them;"
-        " `.npy` beside them are the same for numpy.",
+        "Files are in Kaldi's binary form, as `copy-vector`, `copy-matrix` and `ivector-plda-scoring` read them"
+        + ("; `.npy` beside them are the same for numpy." if card.cosine and card.cosine.files else "."),
     ]
     if not any(each.calibration for each in card.back_ends):
         return [*blocks, "No scores are calibrated: there is no threshold that would hold beyond one list of trials."]
     for each in card.back_ends:
         if each.calibration:
             text = Path(each.calibration).read_text(encoding="utf-8").strip()
-            blocks.append(f"`calibration/{each.name}.json`, learnt on the list that it names:")
-            blocks.append(f"```json\n{text}\n```")
+            blocks += [f"`calibration/{each.name}.json`, learnt on the list that it names:", f"```json\n{text}\n```"]
     at = " and ".join(f"{bayes_threshold(prior):.2f} at {prior:g}" for prior in PRIORS)
     return [
         *blocks,

@@ -72,18 +72,21 @@ def compared(recordings: Iterable[tuple[str, NDArray, NDArray]]) -> Parity:
     return Parity(count, difference, largest, cosine, name)
 
 
-def recordings_of(data_dir: Path, count: int, usable: Callable[[Recording], bool]) -> list[Recording]:
+def recordings_of(
+    data_dir: Path, count: int, usable: Callable[[Recording], bool], allow_pipes: bool = False
+) -> list[Recording]:
     """Recordings of a data directory, of different lengths, in an order that is a function of its utterance ids.
 
     As many as asked for or, of a small set, as there are.
 
     Args:
         usable: whether the system can embed it.
+        allow_pipes: whether the commands of wav.scp may be run.
     Raises:
         DataError: none is.
     """
     data, found = DataDir.read(data_dir), {}
-    with UtteranceReader(data) as reader:
+    with UtteranceReader(data, allow_pipes) as reader:
         for utt in shuffled(data.utterances, SEED):
             each = Recording(*reader.read(utt), utt)
             if len(each.wave_N) not in found and usable(each):

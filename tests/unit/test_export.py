@@ -304,6 +304,36 @@ def test_an_export_that_holds_is_skipped_and_another_replaces_it(xvector, export
     assert "None were reported" in (out / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("traced")
+def test_a_system_on_anothers_embeddings_exports_the_others_network(world, xvector, export, tmp_path):
+    """`embeddings_of`: the card is of the one, and of the other's training."""
+    path = world / "on.yaml"
+    path.write_text("{embeddings_of: xvector, backends: {raw: {name: euclidean}}}")
+    run = made_run(xvector.path.parents[1], "on", 1, load_system(path))
+    assert export("--verify", 2, run.path, tmp_path)[0] == 0
+    card = (tmp_path / "README.md").read_text()
+    assert "# on: speaker embeddings" in card
+    assert "x-vector TDNN" in card
+    assert "12 utterances of 3 speakers" in card
+
+
+@pytest.mark.usefixtures("traced")
+def test_anothers_files_are_not_written_over(xvector, export, tmp_path):
+    """A README.md that no export wrote; an export's that was killed while writing is made anew."""
+    write_lines(tmp_path / "README.md", "mine")
+    assert "README.md is there and is not of an export" in refused(export("--verify", 2, xvector.path, tmp_path))
+    assert (tmp_path / "README.md").read_text() == "mine\n"
+    Step("export", tmp_path).begin()
+    assert export("--verify", 2, xvector.path, tmp_path)[0] == 0
+    assert "speaker embeddings" in (tmp_path / "README.md").read_text()
+
+
+def test_commands_of_a_list_are_run_if_allowed_alone(xvector, export, check, tmp_path):
+    folder = shutil.copytree(check, tmp_path / "piped")
+    write_lines(folder / "wav.scp", *(f"s0-{i} cat {check}/wav/s0-{i}.wav |" for i in range(5)))
+    assert "--allow-pipes" in refused(export("--check", folder, xvector.path, tmp_path / "out"))
+
+
 def test_a_model_that_is_not_the_network_is_not_written(xvector, export, traced, tmp_path):
     """A weight that is another, and one that is no number."""
     weight = max(traced.graph.initializer, key=lambda each: each.name == "of_frames.network.embedding.weight")
