@@ -80,16 +80,17 @@ print(score("anna-01.{suffix}", "who.{suffix}"))
 
 @dataclass(frozen=True)
 class Card:
-    """What a card tells of an exported run; `maker` is the run whose network it is, `about` the content of model.json.
+    """What a card tells of an exported run.
 
-    `rows` are of its report, None where there is none that holds. `cosine` is the back end that the example scores by,
+    `maker` is the run whose network it is, `about` the content of model.json. `trained` is None of a public network's
+    weights, `rows` where there is no report that holds. `cosine` is the back end that the example scores by,
     `checked_on` names what the parity was measured on.
     """
 
     this: Run
     maker: Run
     about: dict[str, Any]
-    trained: TrainedOn
+    trained: TrainedOn | None
     rows: list[Row] | None
     back_ends: list[BackEnd]
     cosine: BackEnd | None
@@ -108,7 +109,7 @@ def card_text(card: Card) -> str:
         "## Use",
         *_use(card),
         "## Training data",
-        _training(card.trained),
+        _training(card),
         "## Results",
         *_results(card),
         "## Back ends and calibration",
@@ -125,7 +126,7 @@ def card_text(card: Card) -> str:
 
 
 def _warning(card: Card) -> list[str]:
-    if card.trained.label is None:
+    if card.trained is None or card.trained.label is None:
         return []
     return [
         "**Trained on synthetic speech.** No person spoke in its training data: it shows that the pipeline works, and"
@@ -208,15 +209,21 @@ def _projection(cosine: BackEnd) -> str:
     return "".join(f"        {line}\n" for line in lines)
 
 
-def _training(trained: TrainedOn) -> str:
-    if trained.imported:
-        return f"The weights are a public network's (`{trained.imported}`), not trained here; ask its authors."
+def _training(card: Card) -> str:
+    trained, system = card.trained, card.maker.system
+    if trained is None:
+        return "The weights are a public network's, not trained here; ask its authors."
     hours = f", {trained.hours:,.1f} hours" if trained.hours is not None else ""
-    said = (
+    changed = [each for each in (system.augment, system.augment_online) if each]
+    said = [
         f"The set `{trained.name}`: {trained.utterances:,} utterances of {trained.speakers:,} speakers{hours};"
-        f" {trained.epochs} epochs."
-    )
-    return said + (f" Its label: {' '.join(trained.label.split())}" if trained.label is not None else "")
+        f" {trained.epochs} epochs{', augmented by ' + changed[0] if changed else ''}."
+    ]
+    if trained.label is not None:
+        said.append(f"Its label: {' '.join(trained.label.split())}")
+    if not trained.is_there:
+        said.append("Its folder is gone, and with it whether the speech was real or synthetic.")
+    return " ".join(said)
 
 
 def _results(card: Card) -> list[str]:
@@ -254,20 +261,20 @@ def _back_ends(card: Card) -> list[str]:
 
 
 def _limits(card: Card) -> str:
-    trained_on = f"`{card.trained.name}`" if card.trained.name else "another's data"
+    trained_on = f"`{card.trained.name}`" if card.trained else "its authors' data"
     about = card.about
     shortest = about["fewest"] / about["sample_rate"] if about["input"]["name"] == "samples" else None
     lines = [
         f"It knows speech like that of {trained_on}. Of other languages, channels, codecs, ages or rooms nothing is"
         " known: measure it on trials of your own.",
         "Figures are of the lists above; recordings much shorter than theirs give worse ones."
-        + (f" It takes {shortest:.2f} s, which says nothing of what that is worth." if shortest else ""),
+        + (f" That it takes {shortest:.2f} s says nothing of what these are worth." if shortest else ""),
         "A threshold holds for data like that which it was learnt on.",
         "It is no proof of who spoke: synthetic and replayed speech was not looked at. Do not decide on people by it"
         " alone.",
         "Recordings of another rate must be resampled, those of several channels taken apart, before.",
     ]
-    if card.trained.label is not None or (card.rows and any(row.is_synthetic for row in card.rows)):
+    if _warning(card) or any(row.is_synthetic for row in card.rows or ()):
         lines.insert(0, "Synthetic speech says nothing of real speakers.")
     return "\n".join(f"- {line}" for line in lines)
 

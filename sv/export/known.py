@@ -19,19 +19,19 @@ from sv.verifier import Verifier
 
 
 class TrainedOn(NamedTuple):
-    """The set that a network learnt from; `hours` and `label` are None where its folder is gone or does not say.
+    """The set that a network learnt from.
 
-    `hours` are of whole recordings, `label` is the text of a synthetic corpus. `imported` names the file of a public
-    network, which was trained elsewhere: all else is then unknown.
+    `hours` are of whole recordings, `label` is the text of a synthetic corpus; None where the folder does not say.
+    `is_there` tells whether the folder is still where the training found it: if not, neither is known.
     """
 
-    name: str | None
-    utterances: int | None
-    speakers: int | None
-    epochs: int | None
+    name: str
+    utterances: int
+    speakers: int
+    epochs: int
     hours: float | None
     label: str | None
-    imported: str | None
+    is_there: bool
 
 
 class BackEnd(NamedTuple):
@@ -43,11 +43,11 @@ class BackEnd(NamedTuple):
     calibration: Path | None
 
 
-def trained_on(this: Run) -> TrainedOn:
-    """What the network of a trained run learnt from."""
+def trained_on(this: Run) -> TrainedOn | None:
+    """What the network of a trained run learnt from; None of a public network's weights, which others trained."""
     record, settings = content_of(this.training()), settings_of("train", this.path)
-    if imported := settings.get("imported"):
-        return TrainedOn(None, None, None, None, None, None, imported)
+    if settings.get("imported"):
+        return None
     counts = counts_of("train", this.path)
     folder = _folder_of(os.path.normpath(this.path / next(iter(record["inputs"]))))
     data_dir = folder.parents[1] if folder.parent.name == "feats" else folder
@@ -57,7 +57,7 @@ def trained_on(this: Run) -> TrainedOn:
     elif (table := folder / "utt2num_frames").exists():
         hours = sum(map(int, read_table(table).values())) * config.frame_shift / 3.6e6
     numbers = (counts[key] for key in ("utterances", "speakers", "epochs"))
-    return TrainedOn(data_dir.name, *numbers, hours, read_label(data_dir), None)
+    return TrainedOn(data_dir.name, *numbers, hours, read_label(data_dir), (folder / "utt2spk").exists())
 
 
 def _folder_of(file: str) -> Path:

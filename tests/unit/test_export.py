@@ -164,6 +164,14 @@ def export(monkeypatch, capsys):
     return lambda *options: run_command(monkeypatch, capsys, "export", *options)
 
 
+@pytest.fixture
+def traced(exported, monkeypatch):
+    """The exporter, which takes its time, gives the model that is there; a test may change it."""
+    model = onnx.load(exported[0] / "model.onnx")
+    monkeypatch.setattr("sv.export.onnx_file.onnx_model", lambda _: model)
+    return model
+
+
 def near(run, out, lengths, features=False):
     """Whether the model's embeddings of signals of these lengths are the run's."""
     verifier, model = Verifier(run, device="cpu"), OnnxModel((out / "model.onnx").read_bytes())
@@ -258,6 +266,28 @@ def test_the_card_says_what_the_records_say(exported):
     assert "another" not in card.split("## Results")[1].split("##")[0]
 
 
+@pytest.mark.usefixtures("traced")
+def test_a_card_does_not_know_what_is_gone(xvector, export, tmp_path):
+    """Of a run that was taken elsewhere: whether its speech was synthetic is not passed over."""
+    run = Run.open(shutil.copytree(xvector.path, tmp_path / "elsewhere/xvector/seed1"))
+    assert export("--verify", 2, run.path, tmp_path / "out")[0] == 0
+    card = (tmp_path / "out/README.md").read_text()
+    assert "12 utterances of 3 speakers; 2 epochs. Its folder is gone, and with it whether the speech was real" in card
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_public_networks_weights_are_called_so(xvector, export, tmp_path):
+    run = Run.open(shutil.copytree(xvector.path, tmp_path / "exp/xvector/seed1"))
+    for made in ("backend", "calibration"):
+        shutil.rmtree(run.path / made)
+    settings = settings_of("train", run.path) | {"imported": "public.model"}
+    Step("train", run.path, settings=settings).done([run.checkpoint()])
+    assert export("--verify", 2, run.path, tmp_path / "out")[0] == 0
+    card = (tmp_path / "out/README.md").read_text()
+    assert "a public network's, not trained here" in card
+    assert "None is trained; cosines" in card
+
+
 def test_back_ends_and_calibration_are_copies(xvector, exported):
     """Of those that are trained; tables of paths stay behind. What numpy reads holds the same."""
     out = exported[0]
@@ -279,14 +309,6 @@ def test_the_model_tells_nothing_of_the_machine(exported):
 
 
 # -- Again ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def traced(exported, monkeypatch):
-    """The exporter, which takes its time, gives the model that is there; a test may change it."""
-    model = onnx.load(exported[0] / "model.onnx")
-    monkeypatch.setattr("sv.export.onnx_file.onnx_model", lambda _: model)
-    return model
 
 
 @pytest.mark.usefixtures("traced")
