@@ -18,7 +18,7 @@ from sv.backends.files import read_array
 from sv.cli import Parser, run
 from sv.cli.report import commit
 from sv.data.atomic import atomic_write
-from sv.data.datadir import DataDir, set_files
+from sv.data.datadir import DataDir, read_label, set_files
 from sv.errors import ConfigError, DataError
 from sv.export.known import BackEnd, back_ends, reported, trained_on
 from sv.export.onnx_file import OPSET, require_packages
@@ -183,10 +183,9 @@ def measure(
         return True
 
     if args.check:
-        recordings, what = (
-            recordings_of(args.check, args.verify, usable, args.allow_pipes),
-            f"recordings of `{args.check.name}`",
-        )
+        recordings = recordings_of(args.check, args.verify, usable, args.allow_pipes)
+        kind = "recordings" if read_label(args.check) is None else "synthetic recordings"
+        what = f"{kind} of `{args.check.name}`"
     else:
         recordings = synthetic_recordings(args.verify, whole.rate, whole.fewest if whole.given == "samples" else 0)
         what = "synthetic signals (noise in bursts, no speech)"
@@ -244,11 +243,13 @@ def copied(each: BackEnd, out: Path, for_numpy: bool) -> list[Path]:
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """The command, as a reader of the card could give it: folders by their names in the project."""
+    """The command, with the options that were given."""
     words = ["steps/export.sh"]
     words += ["--check", str(args.check)] if args.check else []
-    words += ["--verify", str(args.verify)] if args.verify != 10 else []
+    words += ["--allow-pipes"] if args.allow_pipes else []
+    words += ["--verify", str(args.verify)]
     words += ["--features"] if args.features else []
+    words += ["--report", str(args.report)] if args.report else []
     return shlex.join([*words, str(args.run), str(args.out)])
 
 

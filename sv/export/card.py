@@ -179,7 +179,8 @@ def _use(card: Card) -> list[str]:
             f"`model.onnx` takes the samples of one recording, one channel at {about['sample_rate']:,} Hz, float32 from"
             f" -1 to 1, and gives its embedding. Features{', voice activity' if card.maker.system.vad else ''} and"
             f" normalisation are in it. The shortest recording has {about['fewest']:,} samples"
-            + (", all of them speech: with less, or none, it fails." if card.maker.system.vad else ".")
+            + (", all of them speech" if card.maker.system.vad else "")
+            + ": of less it gives an error, or numbers without a meaning."
         )
         code, suffix = _EMBED_SAMPLES, "wav"
     else:

@@ -76,11 +76,11 @@ def back_ends(this: Run) -> list[BackEnd]:
         folder = this.backend(name)
         if settings_of("train_backend", folder) is None:
             continue
-        calibrated = Verifier(this, name, "cpu")
         outputs = content_of(record_of("train_backend", folder))["outputs"]
         files = [folder / each for each in outputs if not each.endswith(".scp")]  # tables of paths on this machine
-        is_calibrated = calibrated.backend == name and calibrated.calibration is not None
-        found.append(BackEnd(name, folder, files, this.calibration(name) if is_calibrated else None))
+        calibrated = Verifier(this, name, "cpu")
+        calibrated.backend  # noqa: B018 - refuses what is stale
+        found.append(BackEnd(name, folder, files, this.calibration(name) if calibrated.calibration else None))
     return found
 
 
