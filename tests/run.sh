@@ -19,10 +19,10 @@ lack_tools() { echo "tests/run.sh: $SV_PYTHON lacks the tools of tests/requireme
 # The tools of the tests, into the same environment; once, as path.sh does it.
 stamp=$SV_ROOT/.venv/installed-tests.txt
 if [[ $SV_PYTHON != "$SV_ROOT/.venv/bin/python" ]]; then
-  "$SV_PYTHON" -c 'import pytest, ruff, transformers' 2>/dev/null || lack_tools
-elif ! cmp -s tests/requirements.txt "$stamp"; then
+  "$SV_PYTHON" -c 'import pytest, ruff, transformers, onnx, onnxscript, onnxruntime' 2>/dev/null || lack_tools
+elif ! cat tests/requirements.txt requirements-export.txt | cmp -s - "$stamp"; then
   sv_pip_install "$SV_PYTHON" tests/requirements.txt
-  cp tests/requirements.txt "$stamp"
+  cat tests/requirements.txt requirements-export.txt >"$stamp"
 fi
 shellcheck=$(command -v "$(dirname "$(command -v "$SV_PYTHON")")/shellcheck" || command -v shellcheck) || lack_tools
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_VARIANCE_FLOOR = 1e-10  # Kaldi's
+VARIANCE_FLOOR = 1e-10  # Kaldi's
 
 
 def sliding_cmvn(
@@ -43,7 +43,7 @@ def sliding_cmvn(
         np.cumsum(x_TD**2, 0, out=sums[1:])
         variance = (sums[last - low] - sums[first - low]) / count - mean**2
         # Kaldi: a window of one frame has no variance, and the frame becomes zero.
-        normalised = np.where(count > 1, normalised / np.sqrt(np.maximum(variance, _VARIANCE_FLOOR)), 0.0)
+        normalised = np.where(count > 1, normalised / np.sqrt(np.maximum(variance, VARIANCE_FLOOR)), 0.0)
     return normalised.astype(np.float32)
 
 

@@ -104,17 +104,19 @@ class KaldiFeatures(torch.nn.Module):
         frames_TW = frames_TW * self.window_W
         if c.use_energy and not c.raw_energy:
             energy_T = self._log_energy(frames_TW)
-        spectrum_TK = torch.fft.rfft(frames_TW, n=c.fft_size)[:, : self.mel_KM.shape[0]]
-        power_TK = spectrum_TK.real.square() + spectrum_TK.imag.square()
+        power_TK = self.power(frames_TW)
         mel_TM = (power_TK if c.use_power else power_TK.sqrt()) @ self.mel_KM
         if c.kind == "mfcc" or c.use_log_fbank:
             mel_TM = mel_TM.clamp_min(FLT_EPSILON).log()
         if c.kind == "mfcc":
             features_TD = mel_TM @ self.dct_MD
-            if energy_T is not None:
-                features_TD[:, 0] = energy_T
-            return features_TD
+            return features_TD if energy_T is None else torch.cat([energy_T[:, None], features_TD[:, 1:]], 1)
         return mel_TM if energy_T is None else torch.cat([energy_T[:, None], mel_TM], 1)
+
+    def power(self, frames_TW: torch.Tensor) -> torch.Tensor:
+        """Power spectra (T, K) of windowed frames (T, W)."""
+        spectrum_TK = torch.fft.rfft(frames_TW, n=self.config.fft_size)[:, : self.mel_KM.shape[0]]
+        return spectrum_TK.real.square() + spectrum_TK.imag.square()
 
     def _without_offset(self, frames_TW: torch.Tensor) -> torch.Tensor:
         return frames_TW - frames_TW.mean(1, keepdim=True) if self.config.remove_dc_offset else frames_TW

@@ -74,10 +74,13 @@ class MelSpec(torch.nn.Module):
 
     def features_of_frames(self, frames_TW: torch.Tensor) -> torch.Tensor:
         """Features (…, T, D) of frames (…, T, W)."""
-        spectrum_TK = torch.fft.rfft(frames_TW * self.window_W, n=self.config.fft_size)
-        power_TK = spectrum_TK.real.square() + spectrum_TK.imag.square()
-        log_mel_TM = (power_TK @ self.mel_KM + FLOOR).log()
+        log_mel_TM = (self.power(frames_TW * self.window_W) @ self.mel_KM + FLOOR).log()
         return log_mel_TM @ self.dct_MD if self.config.num_ceps else log_mel_TM
+
+    def power(self, frames_TW: torch.Tensor) -> torch.Tensor:
+        """Power spectra (…, T, K) of windowed frames (…, T, W)."""
+        spectrum_TK = torch.fft.rfft(frames_TW, n=self.config.fft_size)
+        return spectrum_TK.real.square() + spectrum_TK.imag.square()
 
 
 def mel_bank(config: MelSpecConfig) -> torch.Tensor:

@@ -105,6 +105,24 @@ def test_calibration_speakers_are_apart_from_training_and_test(finished):
     assert {word.partition("-")[0] for word in trials} - {"target", "nontarget"} == held_out
 
 
+def test_a_trained_network_leaves_as_a_model_whose_card_has_the_reports_figures(finished, tmp_path):
+    """Compared with the run on its test set; the card's rows are the report's of this system."""
+    _, work = finished
+    run = work / "exp/mini/xvector-small/seed1"
+    export = [ROOT / "steps/export.sh", "--check", work / "data/mini/vox1_test", run, tmp_path / "to share"]
+    result = subprocess.run(export, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "on 10 synthetic recordings of `vox1_test`" in result.stdout
+    card = (tmp_path / "to share/README.md").read_text()
+    table = (work / "exp/mini/report/results.md").read_text().splitlines()
+    rows = [line for line in table if line.startswith("| xvector-small |")]
+    assert len(rows) == 2
+    assert all(row in card for row in rows)
+    for name in ("cosine", "plda"):
+        copy = tmp_path / f"to share/calibration/{name}.json"
+        assert copy.read_bytes() == (run / f"calibration/{name}.json").read_bytes()
+
+
 def test_another_number_of_calibration_speakers_makes_anew_what_depends_on_it(run_sh, corpus, finished):
     """As dry runs tell: with the same number nothing, with four all from the sets on, with none no calibration."""
     _, work = finished
