@@ -16,7 +16,6 @@ import numpy as np
 
 from sv.backends.files import read_array
 from sv.cli import Parser, run
-from sv.cli.report import commit
 from sv.data.atomic import atomic_write
 from sv.data.datadir import DataDir, read_label, set_files
 from sv.errors import ConfigError, DataError
@@ -34,6 +33,7 @@ from sv.export.parity import (
 )
 from sv.export.refused import require_exportable
 from sv.records import Step, content_of, record_of, settings_of, unfinished
+from sv.report.behind import commit
 from sv.run import Run
 from sv.verifier import Verifier
 

@@ -12,7 +12,7 @@ from sv.export.parity import Parity
 from sv.features.front_ends import feature_config
 from sv.features.wave_config import WaveConfig
 from sv.metrics import bayes_threshold
-from sv.report.tables import Row, markdown_table, notes, synthetic_note
+from sv.report.tables import Row, intervals_table, markdown_table, notes, synthetic_note, table, too_small
 from sv.run import Run
 
 TRUNKS = {
@@ -231,7 +231,14 @@ def _results(card: Card) -> list[str]:
     if not card.rows:
         return ["None were reported of this run."]
     note = synthetic_note(card.rows)
-    return [*([f"**{note}**"] if note else []), "\n".join(markdown_table(card.rows)), *notes(card.rows)]
+    intervals = intervals_table(card.rows)
+    return [
+        *([f"**{note}**"] if note else []),
+        "\n".join(markdown_table(table(card.rows))),
+        *(["95 % intervals over speakers:", "\n".join(markdown_table(intervals))] if intervals else []),
+        *too_small(card.rows),
+        *notes(card.rows),
+    ]
 
 
 def _back_ends(card: Card) -> list[str]:

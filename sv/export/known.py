@@ -85,12 +85,18 @@ def back_ends(this: Run) -> list[BackEnd]:
 
 
 def reported(this: Run, report: Path) -> list[Row] | None:
-    """The rows of a run in a report's results.json; None if there is no report, or scores have changed since it."""
+    """The rows of a run in a report's results.json; None if there is no report, or scores have changed since it.
+
+    So it is of a report of an earlier version, which stage 9 makes anew.
+    """
     results = report / "results.json"
     try:
         if not results.exists() or not holds(record_of("report", report)):
             return None
     except DataError:  # what it was made of is gone, or is no longer what a step left
         return None
-    rows = [Row(**row) for row in json.loads(results.read_bytes())]
+    try:
+        rows = [Row(**row) for row in json.loads(results.read_bytes())]
+    except TypeError:
+        return None
     return [row for row in rows if (row.system, row.seed) == (this.name, this.seed)]
