@@ -26,6 +26,7 @@ from sv.report.runs import calibrated_record, how_trained, is_calibrated, titles
 from sv.report.seeds import apart, that_share_runs
 from sv.report.sides import side_files
 from sv.report.tables import (
+    INTERVALS,
     Row,
     intervals_table,
     markdown_table,
@@ -91,7 +92,7 @@ def main() -> None:
         f"# {args.title}",
         *(f"**{note}**" for note in above),
         "\n".join(markdown_table(table(rows))),
-        *(["95 % intervals over speakers:", "\n".join(markdown_table(intervals))] if intervals else []),
+        *([INTERVALS, "\n".join(markdown_table(intervals))] if intervals else []),
         *limits,
         *below,
         *made_by(),

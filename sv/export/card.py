@@ -12,7 +12,7 @@ from sv.export.parity import Parity
 from sv.features.front_ends import feature_config
 from sv.features.wave_config import WaveConfig
 from sv.metrics import bayes_threshold
-from sv.report.tables import Row, intervals_table, markdown_table, notes, synthetic_note, table, too_small
+from sv.report.tables import INTERVALS, Row, intervals_table, markdown_table, notes, synthetic_note, table, too_small
 from sv.run import Run
 
 TRUNKS = {
@@ -235,7 +235,7 @@ def _results(card: Card) -> list[str]:
     return [
         *([f"**{note}**"] if note else []),
         "\n".join(markdown_table(table(card.rows))),
-        *(["95 % intervals over speakers:", "\n".join(markdown_table(intervals))] if intervals else []),
+        *([INTERVALS, "\n".join(markdown_table(intervals))] if intervals else []),
         *too_small(card.rows),
         *notes(card.rows),
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sv.data.tables import first_few
 from sv.errors import DataError
-from sv.report.tables import DEFINITIONS
+from sv.report.tables import DEFINITIONS, FEW_DEFINITION, INTERVALS
 
 DEFINED = "definitions"
 _ABOVE = re.compile(r"(?<![^\s=,'\"`])/(?:[^\s/'\"`]+/)+")  # the folders of an absolute path
@@ -68,14 +68,18 @@ def changed_by_hand(text: str) -> list[str]:
 def body_of(report: Path) -> str:
     """What of a report's results.md goes into a recipe's: what stands below its title, up to the tables by conditions.
 
-    Of the paths in the command that made it the last name is left: those of one machine tell others nothing. Raises
-    DataError if the file is missing.
+    The table of intervals stays behind, but for those of EERs, which stand in the first table as well. Of the paths in
+    the command that made it the last name is left: those of one machine tell others nothing. Raises DataError if the
+    file is missing.
     """
     path = report / "results.md"
     if not path.exists():
         raise DataError(f"{path} is missing; make the report first (stage 9)")
     _, *parts = [part.strip("\n") for part in path.read_text().split("\n\n") if part.strip()]
     parts = list(takewhile(lambda part: not part.startswith(("## ", "![")), parts))
+    if INTERVALS in parts:
+        at = parts.index(INTERVALS)
+        parts = [part for part in parts[:at] + parts[at + 2 :] if part != FEW_DEFINITION]
     return "\n\n".join(_ABOVE.sub("…/", part) if part.startswith("Made by") else part for part in parts)
 
 

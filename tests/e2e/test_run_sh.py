@@ -123,6 +123,7 @@ def test_a_trained_network_leaves_as_a_model_whose_card_has_the_reports_figures(
         assert copy.read_bytes() == (run / f"calibration/{name}.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_another_number_of_calibration_speakers_makes_anew_what_depends_on_it(run_sh, corpus, finished):
     """As dry runs tell: with the same number nothing, with four all from the sets on, with none no calibration."""
     _, work = finished

@@ -5,7 +5,7 @@ from commands import refused, run_command
 from kaldi_files import ROOT
 
 from sv.records import Step
-from sv.report.tables import EER_DEFINITION, MEAN_DEFINITION
+from sv.report.tables import EER_DEFINITION, FEW_DEFINITION, INTERVALS, MEAN_DEFINITION
 
 TABLE = "| system | EER % |\n| --- | ---: |\n| {} | {} |"
 
@@ -25,7 +25,17 @@ def report(folder, system, eer, definition=EER_DEFINITION):
     """A report's folder, as stage 9 leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     made = "Made by `./run.sh --data-root a=/home/me/corpora/a --work /scratch/x --set k=1/2` at commit abc."
-    parts = ["# title", "**Synthetic.**", TABLE.format(system, eer), definition, "Seed 1.", made]
+    parts = [
+        "# title",
+        "**Synthetic.**",
+        TABLE.format(system, eer),
+        INTERVALS,
+        "| of all |",
+        FEW_DEFINITION,
+        definition,
+        "Seed 1.",
+        made,
+    ]
     parts += ["## list, by conditions", TABLE.format("z", 9), "![DET curves](det.png)"]
     (folder / "results.md").write_text("\n\n".join(parts) + "\n")
     Step("report", folder).done([folder / "results.md"])
@@ -48,7 +58,7 @@ def test_figures_stand_in_their_places_and_words_stay(here, write):
     assert "# title" not in text
     assert text.count(EER_DEFINITION) == text.count(MEAN_DEFINITION) == 1
     assert text.count("**Synthetic.**") == 2
-    assert "by conditions" not in text
+    assert not any(part in text for part in ("by conditions", INTERVALS, "| of all |", FEW_DEFINITION))
     assert text.count("Made by `./run.sh --data-root a=…/a --work …/x --set k=1/2` at commit abc.") == 2
     assert write(file, f"one={one}", f"two={two}")[1] == f"{file}: unchanged\n"
     assert write("--check", file)[:2] == (0, f"{file}: as it was written\n")
