@@ -158,6 +158,7 @@ def test_one_stage_can_be_run_again_and_gives_the_same_bytes(run_sh, finished):
     assert scores.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run_and_the_table_has_the_mean_of_both(run_sh, finished):
     """Two seeds from stage 3 on, of systems named by a pattern: seed 1 stays as it was, seed 2 is trained by itself.
 
