@@ -218,7 +218,7 @@ def test_two_at_once_in_one_place(undisturbed, finished):
         announced(first, 5)
         began = time.monotonic()
         second = finished.run()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         assert second.returncode == 1
         assert second.stderr.count("\n") == 1
         assert re.search(
