@@ -120,7 +120,8 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} ${adapts[$run]:+sre16_major} ${normalises[$run]:+sre16_major} \
+      unlabelled=${adapts[$run]-}${normalises[$run]-}
+      for set in ${learnt[$run]:+"$(train_set swbd_sre_train "$run")"} ${unlabelled:+sre16_major} \
         sre16_eval_enroll sre16_eval_test ${calibration:+sre16_dev_enroll sre16_dev_test}; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done

@@ -56,7 +56,8 @@ run_stages() {
 
   stage 5 "embeddings" && {
     for run in "${extracted[@]}"; do
-      for set in ${learnt[$run]:+vox1_train} ${normalises[$run]:+vox1_train} "${calibration[@]}" ${adapts[$run]:+adapt} vox1_test; do
+      train=${learnt[$run]-}${normalises[$run]-}
+      for set in ${train:+vox1_train} "${calibration[@]}" ${adapts[$run]:+adapt} vox1_test; do
         steps/extract.sh --nj "$nj" "${gpu_options[@]}" "$run" "$data/$set"
       done
     done
