@@ -334,7 +334,7 @@ section > h3 { margin: 1.5rem 0 .5rem; }
 .results thead td { border: 0; }
 .results small { font-size: .8em; font-weight: 400; }
 .results small.interval { display: block; font-size: .75em; color: var(--soft); }
-.results small.interval i { position: absolute; font-style: normal; color: var(--k1); }
+.results small.interval i { position: absolute; font-style: normal; color: var(--mark); }
 .limits { font-size: .875rem; margin-top: .75rem; padding: .4rem .75rem; border-left: 3px solid var(--k1); }
 .limits p, .limits ul { margin: 0; }
 .limits ul { padding-left: 1.1rem; }
