@@ -190,7 +190,10 @@ def act_cprimary(roc: Roc) -> float:
 
 def _normalised_costs(p_target: float, c_miss: float, c_fa: float) -> tuple[float, float]:
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
-        raise ConfigError(f"detection cost needs 0 < p_target < 1 and positive costs, not {p_target}, {c_miss}, {c_fa}")
+        raise ConfigError(
+            f"a detection cost needs a prior between 0 and 1 and positive costs, not prior {p_target:g}, C_miss"
+            f" {c_miss:g}, C_fa {c_fa:g}"
+        )
     best_blind = min(c_miss * p_target, c_fa * (1 - p_target))
     return c_miss * p_target / best_blind, c_fa * (1 - p_target) / best_blind
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sv.calibrated import HOW_TO, calibration_of, made_anew
 from sv.data.audio import read_audio
 from sv.data.tables import first_few
 from sv.data.trials import Trials
 from sv.enrolled import Model, read_models, write_models
 from sv.errors import AudioError, ConfigError, DataError
 from sv.metrics import bayes_threshold
-from sv.records import fingerprint, record_of, require_whole, settings_of, superseded
+from sv.records import fingerprint, record_of, require_whole, settings_of
 from sv.run import Run
 from sv.scoring.calibration import DEFAULT_PRIOR, Calibration
 from sv.scoring.cohort import whole_backend
@@ -71,6 +72,7 @@ class Verifier:
         run: a run, as `Run.open` gives it.
         backend: name of the back end that scores; None for the only one.
         device: "cpu" or "cuda"; None for a GPU if there is one.
+        resample: take recordings of other rates than the network's, too: of a lower one it lacks the highest bands.
 
     `models` are the enrolled speakers, by name.
 
@@ -78,23 +80,28 @@ class Verifier:
     are there and none is named. Torch is imported when the first recording comes.
     """
 
-    def __init__(self, run: Run, backend: str | None = None, device: str | None = None) -> None:
+    def __init__(self, run: Run, backend: str | None = None, device: str | None = None, resample: bool = False) -> None:
         run.require_kind("backends")
         if device not in _GPUS:
             raise ConfigError(f"a device is cpu or cuda, not {device}")
         if backend is not None and backend not in run.system.backends:
             raise ConfigError(f"{run.path} has no back end {backend}; it has {', '.join(run.system.backends)}")
         self.run, self._embedder, self._named, self._device_name = run, run.embedder(), backend, device
+        self._resample = resample
         self._embedder.require_trained()
         require_whole(self._embedder.training())
         self.models: dict[str, Model] = {}
 
     @classmethod
     def from_exp(
-        cls, folder: str | os.PathLike[str], backend: str | None = None, device: str | None = None
+        cls,
+        folder: str | os.PathLike[str],
+        backend: str | None = None,
+        device: str | None = None,
+        resample: bool = False,
     ) -> Verifier:
         """That of a run's folder, EXP/SYSTEM/seedN."""
-        return cls(Run.open(folder), backend, device)
+        return cls(Run.open(folder), backend, device, resample)
 
     @cached_property
     def backend(self) -> str:
@@ -110,23 +117,14 @@ class Verifier:
     @cached_property
     def calibration(self) -> Calibration | None:
         """What turns the back end's scores into log-likelihood ratios; None where nobody has calibrated them."""
-        path = self.run.calibration(self.backend)
-        if not path.exists():
-            return None
-        record = record_of(f"calibrate.{self.backend}", path.parent)
-        require_whole(record)
-        _require_current(record, self.run, 7)
-        return Calibration.read(path)
+        return calibration_of(self.run, self.backend)
 
     @property
     def note(self) -> str:
         """Why there are no decisions and what to do about it; "" where there are."""
         if self.calibration:
             return ""
-        return (
-            f"{self.run.path}: the scores of {self.backend} are not calibrated, so nothing is decided; hold speakers"
-            " out for it (run.sh --calibration-speakers N, then stage 8), or give steps/calibrate.sh a labelled list"
-        )
+        return f"{self.run.path}: the scores of {self.backend} are not calibrated, so nothing is decided; {HOW_TO}"
 
     def embed(self, audio: Audio, rate: int | None = None, channel: int | None = None) -> np.ndarray:
         """The embedding of a recording, float32 (E,) or, of a run that takes crops or draws, (crops, E).
@@ -137,8 +135,8 @@ class Verifier:
             channel: of a file with several, from 0.
         Raises:
             AudioError: not there, not readable, empty, or of several channels and none is named.
-            ConfigError: another rate than the features', whose configuration does not allow to resample; or a network
-                that compares pairs itself, which has no embeddings.
+            ConfigError: another rate than the network's, which nothing allows to resample; or a network that compares
+                pairs itself, which has no embeddings.
             DataError: too short, or silence.
         """
         return self._embed(audio, rate, channel)[0]
@@ -287,7 +285,7 @@ class Verifier:
     def _ear(self) -> Ear:
         from sv.features.heard import Ear
 
-        return Ear(self._embedder.system, settings_of("train", self._embedder.path)["front_end"])
+        return Ear(self._embedder.system, settings_of("train", self._embedder.path)["front_end"], self._resample)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -326,15 +324,8 @@ def _require_backend(run: Run, name: str) -> None:
     run.require_backend(name)
     record = record_of("train_backend", folder)
     require_whole(record)
-    _require_current(record, run, 5)
-
-
-def _require_current(record: Path, run: Run, stage: int) -> None:
-    if other := superseded(record, {run.path, run.embedder().path}):
-        raise DataError(
-            f"{record.parent.parent}: {record.stem} was made before {other.parent.parent} was made anew; begin at"
-            f" stage {stage}"
-        )
+    if other := made_anew(record, run):
+        raise DataError(f"{folder}: {record.stem} was made before {other} was made anew; begin at stage 5")
 
 
 def _samples(samples: np.ndarray, rate: int | None) -> tuple[np.ndarray, int]:

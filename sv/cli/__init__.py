@@ -61,6 +61,7 @@ class Parser(argparse.ArgumentParser):
         """The run, and how its network hears recordings: of every command that uses a trained system."""
         self.add_argument("--ngpu", type=int, choices=(0, 1), help="0 is the CPU, 1 a GPU (None: a GPU if any)")
         self.add_argument("--channel", type=int, help="of recordings with several, from 0")
+        self.add_argument("--resample", action="store_true", help="take recordings of other rates than the network's")
         self.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
 
     def add_costs(self) -> None:

@@ -28,7 +28,7 @@ def main() -> None:
             raise DataError(f"{file}: {key!r} is not one word, as names in Kaldi's tables are; rename it")
         if files.setdefault(key, file) != file:
             raise DataError(f"{file}: {files[key]} has the same name, {key}; embed them one by one")
-    verifier = Verifier.from_exp(args.run, device=device_of(args))
+    verifier = Verifier.from_exp(args.run, device=device_of(args), resample=args.resample)
     if args.out:
         with ArkWriter(args.out.resolve()) as archive:
             for key, file in files.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sv.cli import Parser, device_of, run
+from sv.errors import DataError
 from sv.verifier import Verifier
 
 
@@ -16,7 +17,9 @@ def main() -> None:
     parser.add_argument("speaker", help="a word; a speaker of this name who is there is enrolled anew")
     parser.add_argument("files", nargs="+", help="recordings of the speaker")
     args = parser.parse_args()
-    verifier = Verifier.from_exp(args.run, device=device_of(args))
+    if Path(args.speaker).is_file():
+        raise DataError(f"{args.speaker} is a recording; the speaker's name comes before the recordings")
+    verifier = Verifier.from_exp(args.run, device=device_of(args), resample=args.resample)
     if args.models.with_name(f"{args.models.name}.json").exists():
         verifier.load_models(args.models)
     verifier.enroll(args.speaker, args.files, channel=args.channel)

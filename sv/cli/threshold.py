@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sv.calibrated import HOW_TO, calibration_of
 from sv.cli import Parser, run
+from sv.cli.calibrate import scores_and_quality
 from sv.data.trials import Trials, list_name
 from sv.errors import DataError
 from sv.metrics import act_dcf_point, bayes_threshold, min_dcf
+from sv.records import record_of, require_whole
 from sv.roc import Roc
 from sv.run import Run
 from sv.scoring.calibration import Calibration
-from sv.scoring.trials import read_scores, scored_trials
+from sv.scoring.trials import scored_trials
 
 
 def main() -> None:
@@ -23,19 +26,24 @@ def main() -> None:
     parser = Parser(__file__, __doc__)
     parser.add_costs()
     parser.add_argument("run", type=Path, help="the run's folder: EXP/SYSTEM/seedN")
-    parser.add_argument(
-        "trials", type=Path, nargs="*", help="labelled lists that stage 8 has calibrated: DATA/trials_NAME"
-    )
+    parser.add_argument("trials", type=Path, nargs="*", help="labelled lists that the run has scored: DATA/trials_NAME")
     args = parser.parse_args()
     this, costs = Run.open(args.run), (args.prior, args.c_miss, args.c_fa)
     threshold = bayes_threshold(*costs)
     lists = {path: labelled(path) for path in args.trials}
-    calibrations = {backend: Calibration.read(this.calibration(backend)) for backend in this.system.scored_by}
+    calibrations = {backend: calibration(this, backend) for backend in this.system.scored_by}
     print(f"accept where the log-likelihood ratio is {threshold:.4f} or more")
-    for backend, calibration in calibrations.items():
-        print(f"{backend}: {of_scores(calibration, threshold)}")
+    for backend, learnt in calibrations.items():
+        print(f"{backend}: {of_scores(learnt, threshold)}")
         for path, trials in lists.items():
-            print(f"  {list_name(path)}: {on_list(this, backend, path, trials, costs)}")
+            print(f"  {list_name(path)}: {on_list(this, backend, learnt, path, trials, costs)}")
+
+
+def calibration(this: Run, backend: str) -> Calibration:
+    """That of a back end; DataError if there is none, or one of other scores than it now has."""
+    if (found := calibration_of(this, backend)) is None:
+        raise DataError(f"{this.path}: the scores of {backend} are not calibrated, so there is no threshold; {HOW_TO}")
+    return found
 
 
 def labelled(path: Path) -> Trials:
@@ -56,11 +64,16 @@ def of_scores(calibration: Calibration, threshold: float) -> str:
     return "no score, as lower scores are more like targets; look at its calibration list"
 
 
-def on_list(this: Run, backend: str, path: Path, trials: Trials, costs: tuple[float, float, float]) -> str:
-    """The errors of a list's decisions, and their cost beside the least."""
+def on_list(
+    this: Run, backend: str, calibration: Calibration, path: Path, trials: Trials, costs: tuple[float, float, float]
+) -> str:
+    """The errors of a list's decisions, and their cost beside the least; DataError if its scores do not hold."""
     name = list_name(path)
+    scores = this.scores(name, backend)
+    require_whole(record_of(scores.name, scores.parent))
     scored = scored_trials(trials, this.dropped(name))
-    roc = Roc.from_scores(read_scores(this.calibrated(name, backend), scored), scored.is_target)
+    scores_N, _, quality_NQ = scores_and_quality(this, backend, path, scored)
+    roc = Roc.from_scores(calibration(scores_N, quality_NQ), scored.is_target)
     point = act_dcf_point(roc, *costs)
     return (
         f"misses {100 * point.miss:.2f} % of {roc.n_target:,}, accepts {100 * point.false_alarm:.2f} % of"

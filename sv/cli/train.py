@@ -10,6 +10,7 @@ from sv.augment.online import inputs
 from sv.augment.online_config import OnlineAugmentation
 from sv.cli import Parser, run
 from sv.data.datadir import DataDir
+from sv.data.tables import read_table
 from sv.errors import ConfigError, UserError
 from sv.run import Run
 from sv.source import Source
@@ -70,8 +71,11 @@ def train_run(
         return False
     left = [this.path / "checkpoints" / name for name in ("last.pt", "best.pt")] + [this.path / "curves.tsv"]
     epochs = sorted((this.path / "checkpoints").glob("epoch-*.pt"))
+    dropped = this.path / "dropped.txt"
+    unused = read_table(dropped).keys() if dropped.exists() else ()
     utt2spk = DataDir.read(Source(this, train_dir).folder).utt2spk
-    counts = {"utterances": len(utt2spk), "speakers": len(set(utt2spk.values()))}
+    used = {utt: speaker for utt, speaker in utt2spk.items() if utt not in unused}
+    counts = {"utterances": len(used), "speakers": len(set(used.values()))}
     if this.learns_from_adapt():
         counts["unlabelled"] = len(DataDir.read(Source(this, adapt_dir).folder).utt2spk)
     trained = len((this.path / "curves.tsv").read_text(encoding="utf-8").splitlines()) - 1

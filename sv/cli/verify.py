@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("a", metavar="A", help="a recording or, with --models, an enrolled speaker")
     parser.add_argument("b", metavar="B", help="a recording")
     args = parser.parse_args()
-    verifier = Verifier.from_exp(args.run, args.backend, device_of(args))
+    verifier = Verifier.from_exp(args.run, args.backend, device_of(args), args.resample)
     if args.models:
         verifier.load_models(args.models)
     decision = verifier.verify(args.a, args.b, args.prior, args.c_miss, args.c_fa, channel=args.channel)

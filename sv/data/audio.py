@@ -116,7 +116,7 @@ def read_part(
     """A segment of an open recording, float32 (N,); arguments and errors as in `read_audio`."""
     channels = recording.num_channels
     if channel is None and channels > 1:
-        raise AudioError(f"{name}: has {channels} channels; name one of them, from 0 (0 is A, 1 is B)")
+        raise AudioError(f"{name}: has {channels} channels; name one of them, from 0 (0 is A, 1 is B): --channel")
     if not 0 <= (channel or 0) < channels:
         raise AudioError(f"{name}: there is no channel {channel}; it has {channels}, counted from 0")
     whole = start_s == 0 and end_s in (None, -1)

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from sv.data.resample import resample
 from sv.errors import ConfigError, DataError
 from sv.features.files import Processing
 from sv.features.front_ends import build_front_end, feature_config
 from sv.features.vad import vad_of, voiced_frames
-from sv.features.wave_reader import other_rate
-from sv.features.waves import at_rate
 from sv.systems.system import System
 
 
@@ -42,10 +41,12 @@ class Ear:
     Args:
         system: with the deltas and normalisation that come after the features.
         front_end: how the set that it was trained on was made, as `sv.source.Source.front_end` has it.
+        resample: take recordings of other rates, too.
     """
 
-    def __init__(self, system: System, front_end: dict[str, Any]) -> None:
+    def __init__(self, system: System, front_end: dict[str, Any], resample: bool = False) -> None:
         self._config = feature_config(front_end["features"])
+        self._resample = resample
         self._vad_name, self._vad = system.vad, vad_of(front_end["vad"]) if front_end["vad"] else None
         self._processing = None if system.input else Processing.of_system(system)
         self._front_end = None if system.input else build_front_end(self._config)
@@ -64,16 +65,23 @@ class Ear:
             name: for messages.
             key: the utterance's id, of which dither, where a configuration asks for it, is a function (with seed 0).
         Raises:
-            ConfigError: a rate that is not the network's and may not be resampled.
+            ConfigError: a rate that is not the network's, and neither its features' configuration nor `resample` allows
+                another.
             DataError: too short for one frame, or without a voiced one.
         """
+        wanted = int(self._config.sample_frequency)
+        if rate != wanted:
+            flag = "allow_downsample" if rate > wanted else "allow_upsample"
+            if not (self._resample or getattr(self._config, flag, False)):
+                raise ConfigError(
+                    f"{name} is sampled at {rate} Hz, the network hears {wanted}; resample it, or let it be resampled:"
+                    " --resample"
+                )
+            wave_N = resample(wave_N, rate, wanted)
         if self._processing is None:
-            if rate != self.frames_per_s:
-                raise ConfigError(other_rate(f"{name} is", rate, self.frames_per_s))
             return wave_N
         import torch
 
-        wave_N = at_rate(wave_N, rate, self._config, name)
         if self._config.num_frames(len(wave_N)) == 0:
             raise DataError(f"{name}: {len(wave_N)} samples are too few for one frame; give a longer recording")
         with torch.inference_mode():

@@ -14,6 +14,7 @@ from sv.data.tables import write_table
 from sv.data.trials import Trials, speakers_of
 from sv.errors import ConfigError
 from sv.metrics import cllr
+from sv.records import Step
 from sv.roc import Roc
 from sv.scoring.calibration import Calibration
 from sv.scoring.trials import read_scores, write_scores
@@ -242,9 +243,30 @@ def test_the_threshold_of_costs_and_what_it_does(command, run, monkeypatch, caps
 
 
 def test_without_calibration_or_with_costs_that_are_none_there_is_no_threshold(run, command, monkeypatch, capsys):
-    assert "calibrate first (stage 8)" in refused(run_command(monkeypatch, capsys, "threshold", run.path))
+    said = refused(run_command(monkeypatch, capsys, "threshold", run.path))
+    assert "the scores of cosine are not calibrated, so there is no threshold; begin at stage 0 with --cal" in said
     assert command()[0] == 0
     assert "positive costs" in refused(run_command(monkeypatch, capsys, "threshold", "--c-fa", 0, run.path))
+
+
+def test_a_calibration_of_scores_that_were_made_anew_has_no_threshold(run, command, monkeypatch, capsys):
+    """Nor have scores that are no longer what their step left; the calibration list itself can be asked about."""
+    for name in ("cal", "test"):
+        for backend in ("cosine", "plda"):
+            Step(f"{name}.{backend}", run.path / "scores").done([run.scores(name, backend)])
+    assert command()[0] == 0
+    lists = [f"data/{name}/trials_{name}" for name in ("cal", "test")]
+    threshold = ("threshold", run.path, *lists)
+    code, said, _ = run_command(monkeypatch, capsys, *threshold)
+    assert (code, said.count(" impostors; cost ")) == (0, 4)
+    with run.scores("test", "plda").open("a") as scores:
+        scores.write("\n")
+    assert "test.plda is not what" in refused(run_command(monkeypatch, capsys, *threshold))
+    run.scores("cal", "cosine").write_text(run.scores("cal", "cosine").read_text().replace(".1", ".2"))
+    Step("cal.cosine", run.path / "scores").done([run.scores("cal", "cosine")])
+    said = refused(run_command(monkeypatch, capsys, *threshold))
+    assert "cosine.json was learnt before " in said
+    assert "exp/x/seed1/scores was made anew; score and calibrate again" in said
 
 
 def test_measures_of_no_cohort_or_named_twice_are_refused():

@@ -384,7 +384,7 @@ def test_bad_trials_are_refused_in_one_line(scores, labels, weights, message):
 
 @pytest.mark.parametrize(("p", "c_miss"), [(0, 1), (1, 1), (0.01, 0)])
 def test_meaningless_costs_are_refused(p, c_miss):
-    with pytest.raises(ConfigError, match="0 < p_target < 1"):
+    with pytest.raises(ConfigError, match="a prior between 0 and 1"):
         min_dcf(Roc.from_scores([1.0, 0.0], [1, 0]), p, c_miss)
 
 

@@ -18,6 +18,7 @@ from trainings import SMALL
 
 import sv
 from sv.data.ark import MatrixReader
+from sv.data.resample import resample
 from sv.data.tables import read_table
 from sv.data.trials import Trials
 from sv.data.vectors import Vectors
@@ -311,7 +312,7 @@ def write_wav(path, wave_N, rate=RATE, channels=1):
         (lambda at: write_wav(at / "x.wav", np.zeros(RATE)), DataError, "x.wav: silence: the VAD energy finds no"),
         (lambda at: write_wav(at / "x.wav", speech(1, 1, 0.12)), DataError, "voiced frames, the network needs 15"),
         (lambda at: write_wav(at / "x.wav", speech(1, 1)[:20]), DataError, "too few for one frame"),
-        (lambda at: write_wav(at / "x.wav", speech(1, 1), 6000), ConfigError, "6000 Hz.*allow-upsample"),
+        (lambda at: write_wav(at / "x.wav", speech(1, 1), 6000), ConfigError, "6000 Hz.*--resample"),
         (lambda at: write_wav(at / "x.wav", speech(1, 1), channels=2), AudioError, "2 channels"),
     ],
     ids=["missing", "no audio", "silent", "short", "shorter", "rate", "channels"],
@@ -345,8 +346,20 @@ def test_samples_of_another_kind_are_refused(xvector, samples, rate, says):
         Verifier(xvector, device="cpu").embed(samples, rate)
 
 
+@pytest.mark.parametrize("kind", ["xvector", "draws"])
+def test_another_rate_is_taken_if_asked_and_heard_nearly_the_same(world, request, tmp_path, kind):
+    """Of features and of samples: a recording at 48 kHz that was made of one at 16."""
+    run = request.getfixturevalue(kind)
+    wave_N = soundfile.read(wav(world, "s1-5"), dtype="int16")[0]
+    more_N = resample(wave_N.astype(np.float32), RATE, 3 * RATE)
+    verifier = Verifier(run, device="cpu", resample=True)
+    found, expected = (verifier.embed(x_N.astype(np.int16), rate) for x_N, rate in ((more_N, 3 * RATE), (wave_N, RATE)))
+    for one, other in zip(np.atleast_2d(found), np.atleast_2d(expected), strict=True):
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.95
+
+
 def test_a_network_of_recordings_takes_its_own_rate_alone(draws, tmp_path):
-    with pytest.raises(ConfigError, match=r"x.wav is sampled at 8000 Hz, the network takes 16000"):
+    with pytest.raises(ConfigError, match=r"x.wav is sampled at 8000 Hz, the network hears 16000.*--resample"):
         Verifier(draws, device="cpu").embed(write_wav(tmp_path / "x.wav", speech(1, 1), 8000))
     with pytest.raises(DataError, match=r"x.wav: 100 samples, the network needs"):
         Verifier(draws, device="cpu").embed(write_wav(tmp_path / "x.wav", speech(1, 1)[:100]))
@@ -391,7 +404,9 @@ def test_what_was_made_before_something_else_was_made_anew_is_refused(world, xve
         return Verifier(run, "cosine", "cpu").verify(wav(world, "s0-4"), wav(world, "s0-5"))
 
     make_anew("cal")
-    with pytest.raises(DataError, match=r"calibrate.cosine was made before .*embeddings/cal was made anew.*stage 7"):
+    with pytest.raises(
+        DataError, match=r"cosine.json was learnt before .*embeddings/cal was made anew.*stages 7 and 8"
+    ):
         verify()
     make_anew("train")
     with pytest.raises(DataError, match=r"train_backend was made before .*embeddings/train was made anew.*stage 5"):
@@ -469,7 +484,7 @@ def test_one_module_has_the_commands():
     assert (
         said()
         == said("train")
-        == (1, "sv: the first word is embed, enroll or verify; see python -m sv verify --help\n")
+        == (1, "sv: the first word is embed, enroll, verify or threshold; see python -m sv verify --help\n")
     )
     assert said("--help") == (0, "")
     assert said("verify", "nowhere", "a", "b") == (
