@@ -100,7 +100,7 @@ run_stages() {
 
   stage 9 "report" && {
     steps/plot_embeddings.sh --allow-none --set vox1_test --out "$exp/report/tsne_vox1_test.png" "${runs[@]}"
-    steps/report.sh --title "mini" --out "$exp/report" --others "$exp" --tsne "$exp/report/tsne_vox1_test.png" \
+    steps/report.sh --title "$recipe" --out "$exp/report" --others "$exp" --tsne "$exp/report/tsne_vox1_test.png" \
       --trials "$data/vox1_test/trials_mini_synthetic" "${runs[@]}"
   }
 

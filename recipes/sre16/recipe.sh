@@ -158,7 +158,7 @@ run_stages() {
 
   stage 9 "report" && {
     steps/plot_embeddings.sh --allow-none --set sre16_eval_test --out "$exp/report/tsne_sre16_eval_test.png" "${runs[@]}"
-    steps/report.sh --title "sre16" --out "$exp/report" --others "$exp" --enrol "$data/sre16_eval_enroll" \
+    steps/report.sh --title "$recipe" --out "$exp/report" --others "$exp" --enrol "$data/sre16_eval_enroll" \
       --tsne "$exp/report/tsne_sre16_eval_test.png" "${lists[@]/#/--trials=}" "${runs[@]}"
   }
 

@@ -114,7 +114,7 @@ run_stages() {
   stage 9 "report" && {
     trials=("$data"/vox1_eval/trials_*)
     steps/plot_embeddings.sh --allow-none --set vox1_eval --out "$exp/report/tsne_vox1_eval.png" "${runs[@]}"
-    steps/report.sh --title "voxceleb2" --out "$exp/report" --others "$exp" --tsne "$exp/report/tsne_vox1_eval.png" \
+    steps/report.sh --title "$recipe" --out "$exp/report" --others "$exp" --tsne "$exp/report/tsne_vox1_eval.png" \
       "${trials[@]/#/--trials=}" "${runs[@]}"
   }
 

@@ -24,6 +24,8 @@ from sv.scoring.quality import names_of, read_quality
 from sv.scoring.score_files import is_compressed, score_file
 from sv.scoring.trials import read_scores, scored_trials, write_scores
 
+FEW_SPEAKERS = 20  # of whom thresholds differ widely from draw to draw
+
 
 def main() -> None:
     """The command line."""
@@ -102,6 +104,12 @@ def learn(args: argparse.Namespace, this: Run, backend: str, step: Step, speaker
         f" {before:.3f} before,"
         f" {after:.3f} after, on the {len(trials)} trials that it was learnt from"
     )
+    if 0 < counts["num_speakers"] < FEW_SPEAKERS:
+        print(
+            f"{out}: warning: {counts['num_speakers']} speakers are few to learn a calibration from"
+            + (f", with {len(names)} measures above all" if names else "")
+            + f"; {FEW_SPEAKERS} or more are wanted"
+        )
     if calibration.separable:
         print(
             f"{out}: warning: no trial of {path} is on the wrong side, so no slope is the best; a ridge keeps it finite"

@@ -49,6 +49,7 @@ model = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvi
 def embed(path):
     samples, rate = soundfile.read(path, dtype="float32")  # -1 to 1
     assert rate == about["sample_rate"] and samples.ndim == 1, f"{path}: one channel at {about['sample_rate']} Hz"
+    assert len(samples) >= about["fewest"], f"{path}: {about['fewest']} samples or more"
     return model.run(None, {"samples": samples})[0]
 """
 
@@ -196,6 +197,8 @@ def _use(card: Card) -> list[str]:
         code += "\n\n" + _COSINE.format(what=what, project=_projection(card.cosine), suffix=suffix)
     else:
         code += f'\n\nprint(embed("anna-01.{suffix}"))\n'
+    packages = "numpy, onnxruntime" + (", soundfile" if about["input"]["name"] == "samples" else "")
+    blocks.append(f"With {packages}, run in this folder:")
     blocks.append(f"```python\n{code}```")
     return blocks
 
@@ -252,7 +255,11 @@ def _back_ends(card: Card) -> list[str]:
     blocks = [
         "\n".join(lines),
         "Files are in Kaldi's binary form, as `copy-vector`, `copy-matrix` and `ivector-plda-scoring` read them"
-        + ("; `.npy` beside them are the same for numpy." if card.cosine and card.cosine.files else "."),
+        + (
+            f"; the `.npy` of `{card.cosine.name}` are the same for numpy."
+            if card.cosine and card.cosine.files
+            else "."
+        ),
     ]
     if not any(each.calibration for each in card.back_ends):
         return [*blocks, "No scores are calibrated: there is no threshold that would hold beyond one list of trials."]
@@ -261,10 +268,18 @@ def _back_ends(card: Card) -> list[str]:
             text = Path(each.calibration).read_text(encoding="utf-8").strip()
             blocks += [f"`calibration/{each.name}.json`, learnt on the list that it names:", f"```json\n{text}\n```"]
     at = " and ".join(f"{bayes_threshold(prior):.2f} at {prior:g}" for prior in PRIORS)
+    measured = any(card.this.system.measures(each.name) for each in card.back_ends if each.calibration)
     return [
         *blocks,
-        "It makes log-likelihood ratios, in nats, of scores (`Calibration.read` of `sv.scoring.calibration` applies"
-        f" it). Accept from log((1 - P) / P), P the prior probability of a target: {at}.",
+        "It makes log-likelihood ratios, in nats, of scores: slope × score + offset"
+        + (
+            "; with `quality`, plus each weight times the least or the most of both sides' measure"
+            " (`sv.scoring.quality` says how they are measured)"
+            if measured
+            else ""
+        )
+        + ". Accept from log(C_fa (1 - P) / (C_miss P)), P the prior probability of a target, C_miss and C_fa what it"
+        f" costs to reject one and to accept another: {at} at costs of 1.",
     ]
 
 

@@ -15,6 +15,8 @@ import pytest
 from augment_corpora import write_musan, write_rirs
 from corpora import first_wav
 
+from sv.data.datadir import DataDir
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--set", "training.epochs=2", "--set", "training.chunks_per_speaker=4", "--set", "training.batch_size=8"),
@@ -232,6 +234,7 @@ MADE_OF_OTHERS = [
 ]
 
 
+@pytest.mark.slow
 def test_systems_made_of_others_take_what_is_there_and_what_they_lack_is_made_on_the_way(run_sh, finished):
     """An ensemble of seeds 1 and 2, and cosines of seed 1's embeddings; only seed 2 is trained, if it is not there.
 
@@ -310,6 +313,27 @@ def test_voxceleb_runs_on_the_same_layout(run_sh, corpus, tmp_path):
     assert {row["trials"] for row in rows} == {"vox1_o_cleaned_other"}
     assert {row["published_eer"] for row in rows} == {None}
     assert {row["system"] for row in rows} == {"vox1-xvector+short"}
+
+
+def test_own_directories_are_trained_and_tested_on_without_a_line_of_code(run_sh, finished, tmp_path):
+    """Those of another run: they are copied, sessions and speakers held out; the rest is planned, list by list."""
+    _, work = finished
+    roots = [f"--data-root={name}={work}/data/mini/{of}" for name, of in (("train", "vox1_dev"), ("test", "vox1_test"))]
+    own = ("--recipe", "own", *roots, "--work", tmp_path / "w w", *SMALL_EMBEDDING, *TINY)
+    dry = run_sh(*own, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert f"mini_synthetic.plda {tmp_path}/w w/exp/own/xvector-small/seed1/scores: would run" in dry.stdout
+    result = run_sh(*own, "--stop-stage", "1")
+    assert result.returncode == 0, result.stderr
+    data = tmp_path / "w w/data/own"
+    sets = {name: DataDir.read(data / name) for name in ("all", "train", "valid", "calibration", "test")}
+    assert sum(len(sets[name]) for name in ("train", "valid", "calibration")) == len(sets["all"])
+    assert all(each.synthetic for each in sets.values())
+    assert (data / "test/trials_mini_synthetic").exists()
+    roots[1] = f"--data-root=test={work}/data/mini/vox1_dev"
+    result = run_sh("--recipe", "own", *roots, "--work", tmp_path / "x")
+    assert result.returncode == 1
+    assert "vox1_dev has no trials_NAME; write one ('enrol test target|nontarget' a line), or let" in result.stderr
 
 
 def test_help_names_every_option(run_sh):

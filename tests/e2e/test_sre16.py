@@ -116,6 +116,7 @@ def test_normalised_scores_are_planned_where_the_development_part_is(run_sh, cal
     assert run_sh(*options, "--dry-run").returncode == 0
 
 
+@pytest.mark.slow
 def test_broken_calls_and_absent_corpora_are_told_and_the_rest_goes_on(run_sh, calls, tmp_path):
     """In stage 0 each stands in its set's dropped.txt with the reason; trials of broken segments are left out of the
     scores if that is asked for, and counted in the table; without a development part nothing is calibrated."""

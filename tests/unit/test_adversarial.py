@@ -277,6 +277,7 @@ def test_the_papers_system_and_its_control_differ_in_the_weight_alone(tmp_path, 
     assert blocks[0] == blocks[1]
 
 
+@pytest.mark.slow
 def test_embeddings_tell_the_domains_apart_less_well(tmp_path):
     """By a linear probe learnt afresh, of speakers whom no training saw, the same in both domains.
 

@@ -86,6 +86,7 @@ def test_a_training_that_diverges_is_a_row(command, tmp_path):
     assert "--set training.optimiser.lr=1.00e-02" in said
 
 
+@pytest.mark.slow
 def test_several_processes_train_together(sets, tmp_path):
     """As in `steps/train.sh`; that a training diverged is known by the words of the process in which it did."""
     run = small_run(tmp_path)

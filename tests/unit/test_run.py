@@ -94,7 +94,7 @@ def test_a_back_end_of_other_settings_is_refused(tmp_path):
     """One without a record, from elsewhere, is taken as it is."""
     run = made_run(tmp_path, "x", 1, small())
     run.require_backend("plda")
-    Step("train_backend", run.backend("plda"), settings=run.system.backends["plda"].model_dump(mode="json")).done([])
+    Step("train_backend", run.backend("plda"), settings=run.system.backends["plda"].learnt_by).done([])
     run.require_backend("plda")
     with pytest.raises(ConfigError, match=r"plda was trained with lda_dim = \d, which is now 7; begin at stage 6"):
         made_run(tmp_path, "x", 1, small("backends.plda.lda_dim=7")).require_backend("plda")
