@@ -62,6 +62,7 @@ HELP
 
 SV_COMMAND=./run.sh
 (($# == 0)) || SV_COMMAND+=$(printf ' %q' "$@")
+SV_COMMAND=${SV_COMMAND//\\,/,}   # commas need no quoting
 
 die() { echo "run.sh: $*" >&2; exit 1; }
 
