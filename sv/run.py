@@ -141,6 +141,18 @@ class Run:
         """Whether the network itself learns from unlabelled speech of another domain."""
         return bool(self.system.training and self.system.training.adversarial)
 
+    def lda_beyond(self, num_speakers: int) -> list[str]:
+        """What back ends, trained on so many speakers, will refuse: LDA to as many dimensions or more; a line each.
+
+        To be told before the network is trained, which may take days.
+        """
+        return [
+            f"{self.path}: the back end {name} will refuse LDA to {settings.lda_dim} dimensions of {num_speakers}"
+            f" speakers; lower it for stage 6, as by --set backends.{name}.lda_dim={num_speakers - 1}"
+            for name, settings in self.system.backends.items()
+            if settings.lda_dim and settings.lda_dim >= num_speakers
+        ]
+
     def require_backend(self, name: str) -> None:
         """Raise a ConfigError if a back end was trained with other settings than this run's."""
         settings = self.system.backends[name].learnt_by

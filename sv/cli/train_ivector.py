@@ -57,6 +57,8 @@ class Training:
         step = Step("train_diag_ubm", self.this.path, inputs=self._ubm_features(), settings=self._ubm_settings())
         if step.skip():
             return
+        for line in self.this.lda_beyond(len(set(DataDir.read(self.folder).utt2spk.values()))):
+            print(f"train_ivector: warning: {line}")
         from sv.backends.kaldi_gmm import write_diag_gmm
         from sv.backends.ubm_training import train_diag_ubm
 

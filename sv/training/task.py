@@ -90,6 +90,8 @@ def train_network(
     if restored and not ranks.leads:
         state.load(restored)
         state.sums.become(Sums())  # the leader has those of all
+    for line in this.lda_beyond(len(set(begun.utt2spk.values()))):
+        logging.getLogger("train").info(f"train {this.name}  warning: {line}")
     or_few = f" or of speakers with fewer than {sampler.min_utts}" if sampler.too_few else ""
     left_out = f", {len(sampler.left_out)} speakers with them" if sampler.left_out else ""
     logging.getLogger("train").info(

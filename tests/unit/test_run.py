@@ -100,6 +100,14 @@ def test_a_back_end_of_other_settings_is_refused(tmp_path):
         made_run(tmp_path, "x", 1, small("backends.plda.lda_dim=7")).require_backend("plda")
 
 
+def test_lda_that_the_speakers_do_not_allow_is_told_before_the_training(tmp_path):
+    """As many dimensions as speakers are one too many."""
+    run = made_run(tmp_path, "x", 1, small("backends.plda.lda_dim=7"))
+    assert run.lda_beyond(8) == []
+    (line,) = run.lda_beyond(7)
+    assert line.endswith("LDA to 7 dimensions of 7 speakers; lower it for stage 6, as by --set backends.plda.lda_dim=6")
+
+
 def test_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="not a run"):
         Run.open(tmp_path)
