@@ -198,7 +198,7 @@ def test_a_cdpath_leads_nowhere_else(clone, cdpath):
     """`cd tests` prints, and may land elsewhere, where CDPATH is exported."""
     (clone.path.parent / "recipes").mkdir()
     result = clone.run("bash", "run.sh", "--recipe", "minni", CDPATH=cdpath)
-    assert result.stderr == "run.sh: unknown recipe minni; there is mini sre16 voxceleb voxceleb2\n"
+    assert result.stderr == "run.sh: unknown recipe minni; there is mini own sre16 voxceleb voxceleb2\n"
 
 
 def test_the_tests_take_a_python_by_its_bare_name(clone):
