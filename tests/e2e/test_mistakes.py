@@ -11,7 +11,7 @@ from corpora import first_wav
     ("arguments", "says"),
     [
         (["--bogus"], "unknown option --bogus"),
-        (["--recipe", "sre61"], "unknown recipe sre61; there is mini sre16 voxceleb voxceleb2"),
+        (["--recipe", "sre61"], "unknown recipe sre61; there is mini own sre16 voxceleb voxceleb2"),
         (["--recipe", "../recipes/mini"], "unknown recipe ../recipes/mini"),
         (["--recipe", "mini/"], "unknown recipe mini/"),
         (["--systems", "xvector-smal"], "did you mean xvector-small?"),
