@@ -23,6 +23,7 @@ from sv.errors import DataError
 
 Fingerprint = list[Any]  # size in bytes, modification time in ns, SHA-256; [] for a file that is not there
 FOLDER = ".done"
+_MOST_SAID = 100  # characters of a setting that has changed
 
 
 class Step:
@@ -354,7 +355,9 @@ def _circumstances(since: float) -> dict[str, Any]:
 
 
 def _said(value: Any) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    """A setting for a line that a person reads; of a whole block its beginning."""
+    text = "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MOST_SAID else f"{text[:_MOST_SAID]}…"
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

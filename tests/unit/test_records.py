@@ -66,6 +66,7 @@ def test_a_finished_step_is_skipped_with_a_line(source, out, capsys):
         ({"settings": {**SETTINGS, "fraction": 0.2}}, "fraction is 0.2, was 0.1"),
         ({"settings": {**SETTINGS, "model": {"width": 256, "layers": [1, 2]}}}, "model.width is 256, was 512"),
         ({"settings": {"fraction": 0.1, "model": SETTINGS["model"], "name": "x"}}, 'name is "x", was not set'),
+        ({"settings": {**SETTINGS, "name": "y" * 500}}, f'name is "{"y" * 99}…, was not set'),
         ({"version": 2}, "its code has changed (version 2, was 1)"),
         ({"digests": {"recordings": "0"}}, "the recordings have changed"),
     ],
