@@ -445,17 +445,22 @@ def test_run_sh_may_be_edited_while_it_runs(tmp_path):
     assert "done in 0:0" in done.stdout
 
 
-def test_a_network_that_reads_recordings_goes_through_all_stages(run_sh, corpus, tmp_path):
-    """Augmented online, ten crops an utterance; no features are made, and of the training set no embeddings."""
+@pytest.fixture
+def reading(corpus, tmp_path):
+    """A network that reads recordings, small, augmented online by synthetic noises and rooms: options of run.sh."""
     musan, rirs = write_musan(tmp_path / "a musan"), write_rirs(tmp_path / "rirs")
     narrow = ("model.channels=[8,8,8,8]", "model.embedding_dim=16", "training.epochs=2", "training.batch_size=8")
     crops = ("training.chunk_s=[1,1]", "extraction.crops.length_s=1.0", "training.groups.max_per_speaker=4")
-    options = (
+    return (
         *("--systems", "QA4", "--budget", "short", "--data-root", f"mini={corpus}", "--calibration-speakers", "3"),
         *("--data-root", f"musan={musan}", "--data-root", f"rirs={rirs}", "--nj", "2", "--ngpu", "0"),
         *(word for setting in (*narrow, *crops) for word in ("--set", setting)),
     )
-    result = run_sh(*options, "--work", tmp_path / "some work")
+
+
+def test_a_network_that_reads_recordings_goes_through_all_stages(run_sh, reading, tmp_path):
+    """Augmented online, ten crops an utterance; no features are made, and of the training set no embeddings."""
+    result = run_sh(*reading, "--work", tmp_path / "some work")
     assert result.returncode == 0, result.stdout + result.stderr
     data, run = tmp_path / "some work/data/mini", tmp_path / "some work/exp/mini/QA4+short/seed1"
     assert not list(data.glob("*/feats"))
@@ -463,16 +468,22 @@ def test_a_network_that_reads_recordings_goes_through_all_stages(run_sh, corpus,
     (row,) = json.loads((run.parents[1] / "report/results.json").read_text())
     assert (row["system"], row["backend"]) == ("QA4+short", "cosine")
     assert row["cllr"] > 0
-    again = run_sh(*options, "--work", tmp_path / "some work")
+    again = run_sh(*reading, "--work", tmp_path / "some work")
     assert "runs again" not in again.stdout
     assert "train QA4+short  epoch" not in again.stdout
-    stored = tmp_path / "stored"
-    result = run_sh(*options, "--store", "flac.ark", "--stop-stage", "4", "--work", stored)
-    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_recordings_that_were_stored_anew_train_the_same_network(run_sh, reading, tmp_path):
+    """Archives of FLAC against the corpus's files: the same crops, so the same curves to the byte."""
+    stored, plain = tmp_path / "stored", tmp_path / "some work"
+    for work, more in ((stored, ("--store", "flac.ark")), (plain, ())):
+        result = run_sh(*reading, *more, "--stop-stage", "4", "--work", work)
+        assert result.returncode == 0, result.stdout + result.stderr
     assert len(list((stored / "data/mini/vox1_dev_stored").rglob("*.ark"))) == 2
     assert ".ark:" in (stored / "data/mini/vox1_train/wav.scp").read_text()
-    curves = [(work / "exp/mini/QA4+short/seed1/curves.tsv").read_text() for work in (stored, tmp_path / "some work")]
-    assert curves[0] == curves[1]  # the same crops
+    curves = [(work / "exp/mini/QA4+short/seed1/curves.tsv").read_text() for work in (stored, plain)]
+    assert curves[0] == curves[1]
 
 
 def test_a_network_that_compares_pairs_goes_through_all_stages(run_sh, corpus, tmp_path):

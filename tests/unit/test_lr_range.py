@@ -149,6 +149,7 @@ def test_a_domain_classifier_learns_beside(tested, sets, tmp_path):
     assert losses(both)[-1, 2] != losses(plain)[-1, 2]
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(tested, sets, tmp_path):
     one, two = (small_run(tmp_path / name, *SETTINGS) for name in ("one", "two"))
     tested(one)
