@@ -230,6 +230,7 @@ def test_gathered_embeddings_and_their_gradients_are_those_of_the_whole_batch():
     torch.testing.assert_close(torch.tensor([*first, *second]), whole_BE.grad)
 
 
+@pytest.mark.slow
 def test_two_processes_stopped_within_an_epoch_resume_to_the_same_bytes(sets, tmp_path):
     """SIGTERM at some moment after the first epoch, so often that one lies within an epoch."""
     settings = ("training.epochs=4", "training.batch_size=8", "training.chunks_per_speaker=120")  # 90 steps an epoch
