@@ -106,7 +106,7 @@ def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["ap+softmax", pytest.param("ap", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_learns(sets, tmp_path, loss):
     """Two groups of each batch in one, one in the other: curves and weights of one process, to float tolerance."""
     settings = (LOSSES[loss], *PAIRS, "training.epochs=2", "training.batch_size=6")
