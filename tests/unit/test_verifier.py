@@ -499,3 +499,10 @@ def test_importing_it_does_not_import_torch():
     assert (done.stdout, done.stderr) == ("Verifier\n", "")
     with pytest.raises(AttributeError, match="nothing"):
         sv.nothing  # noqa: B018
+
+
+def test_a_recording_in_the_place_of_a_speakers_name_is_refused(world, xvector, tmp_path, monkeypatch, capsys):
+    files = wav(world, "s0-4"), wav(world, "s0-5")
+    said = refused(run_command(monkeypatch, capsys, "enroll", "--models", tmp_path / "m", xvector.path, *files))
+    assert "s0-4.wav is a recording; the speaker's name comes before the recordings" in said
+    assert not list(tmp_path.iterdir())
